@@ -1,0 +1,175 @@
+"""What a corpus is here: one frozen description, and the TFDS builder that turns it into files.
+
+A file per origin (`jglue.py`, `mawps.py`, ...) declares one `Corpus` for every data set it yields
+and one `CorpusBuilder` subclass that lists them as its TFDS configs. Adding a corpus is adding such
+a description; preparing, checking, loading and exporting are the same for all.
+
+Rows are stored as ArrayRecord, which TFDS reads and writes without TensorFlow. TFDS shuffles rows
+by key, so every row carries its index and `store.load` restores the order: scores with few-shot
+prompts depend on it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from jaxllm.corpora import raw
+from jaxllm.errors import UserError
+
+# (what is going on, how much is done, how much there is or None): bytes when fetching, else rows.
+ProgressCallback = Callable[[str, int, int | None], None]
+
+
+class Pair(NamedTuple):
+    """One question and its answer as the corpus states them."""
+
+    input: str
+    output: str
+
+
+# Gives the local path of a raw file, by the file's `path`.
+OpenRaw = Callable[[str], epath.Path]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Corpus:
+    """One data set: where it comes from, how it reads, and what it must be once prepared.
+
+    `read` gets a function from a raw file's `path` to a readable path and returns the splits in
+    their final order. `instruction`, `output_length` and `metrics` are the head of the llm-jp-eval
+    file of the same name. `sha256`, where known, holds the digest each split's canonical JSON must
+    have: preparing refuses anything else.
+    """
+
+    name: str
+    version: str = "1.0.0"
+    source: str
+    licence: str
+    files: tuple[raw.RawFile, ...] = ()
+    instruction: str = ""
+    output_length: int = 0
+    metrics: tuple[str, ...] = ()
+    sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    read: Callable[[OpenRaw], Mapping[str, Sequence[Pair]]]
+
+
+def canonical_json(corpus: Corpus, pairs: Sequence[Pair]) -> str:
+    """The split as llm-jp-eval 1.1 to 1.4 writes it, byte for byte: its digest is the identity.
+
+    Keys in that tool's order, four spaces, non-ASCII kept, no newline at the end; `few_shots` has
+    been empty since 1.1 and is written all the same.
+    """
+    document = {
+        "instruction": corpus.instruction,
+        "output_length": corpus.output_length,
+        "metrics": list(corpus.metrics),
+        "few_shots": [],
+        "samples": [{"input": pair.input, "output": pair.output} for pair in pairs],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=4)
+
+
+def digest(text: str) -> str:
+    """Hexadecimal sha256 of the UTF-8 text."""
+    return hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
+@dataclasses.dataclass(eq=False, kw_only=True)
+class CorpusConfig(tfds.core.BuilderConfig):
+    """The TFDS config that carries one `Corpus`; its name is the part after the last slash."""
+
+    corpus: Corpus
+
+
+def configs(*corpora: Corpus) -> list[CorpusConfig]:
+    """The `BUILDER_CONFIGS` of an origin that yields these corpora."""
+    return [
+        CorpusConfig(
+            name=corpus.name.rpartition("/")[2],
+            version=corpus.version,
+            description=f"{corpus.source}; licence: {corpus.licence}",
+            corpus=corpus,
+        )
+        for corpus in corpora
+    ]
+
+
+class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+    """Writes the corpus of its config; subclasses only name the origin and list the configs.
+
+    `raw_dir` and `progress` are set by `store.prepare` before preparing; with plain TFDS calls the
+    raw files are those below the environment variable JAXLLM_RAW_DIR, or downloaded.
+    """
+
+    VERSION = tfds.core.Version("1.0.0")
+    raw_dir: str | None = None
+    progress: ProgressCallback = staticmethod(lambda what, done, total: None)
+
+    @property
+    def corpus(self) -> Corpus:
+        """The description this builder was made for."""
+        return self.builder_config.corpus
+
+    def _info(self) -> tfds.core.DatasetInfo:
+        text = tfds.features.Text
+        return tfds.core.DatasetInfo(
+            builder=self,
+            description=self.builder_config.description,
+            license=self.corpus.licence,
+            features=tfds.features.FeaturesDict(
+                {
+                    "index": "int64",
+                    "id": text(),
+                    "instruction": text(),
+                    "input": text(),
+                    "output": text(),
+                }
+            ),
+            metadata=tfds.core.MetadataDict(),
+        )
+
+    def _split_generators(self, dl_manager):
+        splits = self.corpus.read(self._open_raw)
+        sha256 = {
+            split: digest(canonical_json(self.corpus, pairs)) for split, pairs in splits.items()
+        }
+        for split, expected in self.corpus.sha256.items():
+            if sha256.get(split) != expected:
+                raise UserError(
+                    f"{self.corpus.name}/{split} came out with sha256 {sha256.get(split)}, not"
+                    f" {expected}: the code that reads it no longer yields the published data"
+                )
+        self.info.metadata["sha256"] = sha256
+        return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
+
+    def _generate_examples(self, split: str, pairs: Sequence[Pair]):
+        name = self.corpus.name
+        for index, pair in enumerate(pairs):
+            yield (
+                index,
+                {
+                    "index": index,
+                    "id": f"{name}-{split}-{index}",
+                    "instruction": self.corpus.instruction,
+                    "input": pair.input,
+                    "output": pair.output,
+                },
+            )
+            if (index + 1) % 500 == 0 or index + 1 == len(pairs):
+                self.progress(f"prepare {name}/{split}", index + 1, len(pairs))
+
+    def _open_raw(self, path: str) -> epath.Path:
+        (file,) = (file for file in self.corpus.files if file.path == path)
+        return raw.fetch(
+            file,
+            raw_dir=self.raw_dir,
+            download_dir=epath.Path(self._data_dir_root) / "raw",
+            progress=self.progress,
+        )

@@ -1,0 +1,151 @@
+"""Plain text for pre-training: the facts the tasks ask for, and drills in matching and copying.
+
+A model this small does not learn to look things up from a few thousand questions; it does from
+text in which every sentence repays it. No combination that a dev or test split asks stands here.
+"""
+
+from __future__ import annotations
+
+import random
+
+from jaxllm.corpora.base import Pair
+from jaxllm.corpora.mini import lexicon, tasks
+from jaxllm.corpora.mini.draw import others, split_of
+
+SIZES = {"train": 16000, "dev": 200}
+
+
+def _taught(rng: random.Random, draw) -> Pair:
+    """A row of the task whose combination is one of train's."""
+    while True:
+        combination, pair = draw(rng)
+        if split_of(*combination) == "train":
+            return pair
+
+
+def facts(rng: random.Random) -> str:
+    """Four things worth knowing."""
+    sentences = []
+    for _ in range(4):
+        kind = rng.choice(("capital", "author", "category", "exam"))
+        if kind == "capital":
+            country, capital = rng.choice(tuple(lexicon.CAPITALS.items()))
+            sentences.append(
+                rng.choice((f"{country}の首都は{capital}です。", f"{capital}は{country}の首都です。"))
+            )
+        elif kind == "author":
+            work, author = rng.choice(tuple(lexicon.AUTHORS.items()))
+            sentences.append(
+                rng.choice((f"{work}の作者は{author}です。", f"{work}を書いたのは{author}です。"))
+            )
+        elif kind == "category":
+            category = rng.choice(tuple(lexicon.CATEGORIES))
+            sentences.append(f"{rng.choice(lexicon.CATEGORIES[category])}は{category}です。")
+        else:
+            name, known = rng.choice(tasks.EXAMS)
+            asked, answer = rng.choice(tuple(known.items()))
+            sentences.append(f"{asked}の{name}は{answer}です。")
+    return "".join(sentences)
+
+
+def lookup(rng: random.Random) -> str:
+    """Three facts of one form, then each again, person first or last."""
+    while True:
+        relation = rng.choice(tasks.RELATIONS)
+        people = rng.sample(lexicon.PEOPLE, 3)
+        values = rng.sample(relation.values, 3)
+        pairs = list(zip(people, values, strict=True))
+        if all(split_of(*pair) == "train" for pair in pairs):
+            break
+    text = "".join(relation.fact.format(*pair) for pair in pairs)
+    rng.shuffle(pairs)
+    for person, value in pairs:
+        text += rng.choice(
+            (
+                relation.of_person.format(person) + value,
+                relation.of_value.format(value) + person,
+            )
+        )
+        text += "。"
+    return text
+
+
+def sorting(rng: random.Random) -> str:
+    """Four things, and which of them is of which kind."""
+    kinds = rng.sample(tuple(lexicon.CATEGORIES), 4)
+    things = {kind: rng.choice(lexicon.CATEGORIES[kind]) for kind in kinds}
+    listed = ",".join(things.values())
+    rng.shuffle(kinds)
+    return f"{listed}の中で、" + "、".join(f"{kind}は{things[kind]}" for kind in kinds) + "。"
+
+
+def matching(rng: random.Random) -> str:
+    """Four lettered choices, and the letter of the one that goes with each of four words."""
+    name, known = rng.choice(tasks.EXAMS)
+    chosen = rng.sample(tuple(known), 4)
+    letters = dict(zip(chosen, "ABCD", strict=True))
+    listed = ",".join(f"{letters[word]}.{known[word]}" for word in chosen)
+    rng.shuffle(chosen)
+    return f"{listed}。" + "、".join(f"{word}の{name}は{letters[word]}" for word in chosen) + "。"
+
+
+def comparison(rng: random.Random) -> str:
+    """A fact, and whether three statements about it are right, wrong or unknown."""
+    while True:
+        name = rng.choice(lexicon.PEOPLE)
+        place = rng.choice(tasks.PLACES)
+        if split_of(name, place) == "train":
+            break
+    text = f"{name}は{place}にいる。"
+    for verdict in rng.sample(("本当", "嘘", "不明"), 3):
+        subject = others(rng, lexicon.PEOPLE, name) if verdict == "不明" else name
+        same = verdict == "本当" or (verdict == "不明" and rng.random() < 0.5)
+        where = place if same else others(rng, tasks.PLACES, place)
+        form = rng.choice(tasks.WHEREABOUTS)
+        text += f"{form.format(subject, where)}{verdict}。"
+    return text
+
+
+def sums(rng: random.Random) -> str:
+    """A few additions and subtractions."""
+    done = []
+    while len(done) < 4:
+        first, second = rng.randint(1, 12), rng.randint(1, 12)
+        if split_of(*sorted((first, second))) == "train":
+            total = first + second
+            done.append(
+                rng.choice((f"{first}たす{second}は{total}。", f"{total}ひく{second}は{first}。"))
+            )
+    return "".join(done)
+
+
+def scenes(rng: random.Random) -> str:
+    """A scene as written, read and said in English."""
+    while True:
+        scene = tasks.scene(rng)
+        if split_of(*scene) == "train":
+            break
+    animal, place, verb = scene
+    return (
+        f"{animal.written}が{place.written}で{verb.written}。"
+        f"{animal.reading}が{place.reading}で{verb.reading}。"
+        f"The {animal.english} {verb.english} near the {place.english}."
+    )
+
+
+KINDS = (
+    (facts, 2),
+    (lookup, 4),
+    (sorting, 2),
+    (matching, 4),
+    (comparison, 3),
+    (sums, 2),
+    (scenes, 1),
+)
+
+
+def rows(split: str, size: int) -> list[str]:
+    """The paragraphs of a split, mixed."""
+    rng = random.Random(f"text {split} 1")
+    kinds, weights = zip(*KINDS, strict=True)
+    return [kind(rng) for kind in rng.choices(kinds, weights, k=size)]

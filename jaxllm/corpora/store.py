@@ -1,0 +1,117 @@
+"""Corpora by name: prepare them once, load their rows, say what they are, export them."""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow_datasets as tfds
+from etils import epath
+
+from jaxllm.corpora import base, jemhopqa, jglue, mawps, mini
+from jaxllm.errors import UserError
+
+_ORIGINS = (mini.Mini, jglue.Jglue, mawps.Mawps, jemhopqa.Jemhopqa)
+_BUILDERS = {
+    config.corpus.name: (origin, config) for origin in _ORIGINS for config in origin.BUILDER_CONFIGS
+}
+
+
+def names() -> list[str]:
+    """The names of all corpora."""
+    return list(_BUILDERS)
+
+
+def get(name: str) -> base.Corpus:
+    """The description of a corpus; UserError with the nearest names for an unknown one."""
+    if name not in _BUILDERS:
+        near = difflib.get_close_matches(name, _BUILDERS, n=3, cutoff=0.4) or names()
+        raise UserError(f"there is no corpus {name!r}; did you mean {', '.join(near)}?")
+    return _BUILDERS[name][1].corpus
+
+
+def prepare(
+    names: Sequence[str],
+    *,
+    data_dir: str | os.PathLike,
+    raw_dir: str | os.PathLike | None = None,
+    progress: base.ProgressCallback = lambda what, done, total: None,
+) -> None:
+    """Writes each corpus below `data_dir`; one that stands there already is left as it is.
+
+    A corpus appears with one rename when it is whole, so a killed run leaves nothing that loads.
+    `progress(what, done, total)` is called every few hundred rows or megabyte. Raw files are looked
+    for below `raw_dir`, then the environment variable JAXLLM_RAW_DIR, and downloaded otherwise.
+    """
+    for name in names:
+        builder = _builder(name, data_dir)
+        if builder.is_prepared():
+            total = sum(split.num_examples for split in builder.info.splits.values())
+            progress(f"prepare {name}", total, total)
+            continue
+        builder.raw_dir, builder.progress = raw_dir, progress
+        tfds.display_progress_bar(False)
+        builder.download_and_prepare(file_format="array_record")
+
+
+def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str, Any]]:
+    """The rows of a split in the corpus's own order.
+
+    A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`. Raises
+    UserError when the corpus is not prepared below `data_dir` or has no such split.
+    """
+    builder = _prepared(name, data_dir)
+    if split not in builder.info.splits:
+        raise UserError(f"{name} has no split {split!r}; it has {', '.join(builder.info.splits)}")
+    source = builder.as_data_source(split=split)
+    rows = [
+        {
+            "index": int(row["index"]),
+            **{key: row[key].decode("utf-8") for key in ("id", "instruction", "input", "output")},
+        }
+        for row in source.__getitems__(range(len(source)))
+    ]
+    return sorted(rows, key=lambda row: row["index"])
+
+
+def info(name: str, data_dir: str | os.PathLike) -> dict[str, Any]:
+    """`splits` (rows of each), `sha256` (of each split's canonical JSON), `licence`, `source`."""
+    builder = _prepared(name, data_dir)
+    return {
+        "splits": {split: value.num_examples for split, value in builder.info.splits.items()},
+        "sha256": dict(builder.info.metadata["sha256"]),
+        "licence": builder.corpus.licence,
+        "source": builder.corpus.source,
+    }
+
+
+def export(name: str, folder: str | os.PathLike, *, data_dir: str | os.PathLike) -> dict[str, str]:
+    """Writes `folder/evaluation/SPLIT/NAME.json` as llm-jp-eval lays it out; split -> sha256."""
+    corpus = get(name)
+    digests: Mapping[str, str] = info(name, data_dir)["sha256"]
+    for split in digests:
+        pairs = [
+            base.Pair(row["input"], row["output"]) for row in load(name, split, data_dir=data_dir)
+        ]
+        target = epath.Path(folder) / "evaluation" / split / f"{name}.json"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(base.canonical_json(corpus, pairs), encoding="utf-8")
+    return dict(digests)
+
+
+def _builder(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
+    get(name)
+    origin, config = _BUILDERS[name]
+    return origin(data_dir=epath.Path(data_dir), config=config, file_format="array_record")
+
+
+def _prepared(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
+    builder = _builder(name, data_dir)
+    if not builder.is_prepared():
+        raise UserError(
+            f"{name} is not prepared in {os.fspath(data_dir)}: run"
+            f" `jaxllm data prepare {name} --data_dir={os.fspath(data_dir)}` first"
+        )
+    return builder

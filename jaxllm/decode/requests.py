@@ -1,0 +1,59 @@
+"""What the engine is asked and what it answers."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Literal
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Request:
+    """One prompt to continue.
+
+    `temperature=0` decodes greedily; otherwise `top_p` keeps the smallest set of tokens with that
+    much probability. `seed` together with `id` fixes a sampled answer, whatever else is in the
+    batch. Generation ends at an end-of-sequence id (unless `ignore_eos`), at one of the `stop`
+    strings (cut from the text), or after `max_new_tokens`.
+    """
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    max_new_tokens: int
+    stop: tuple[str, ...] = ()
+    ignore_eos: bool = False
+    temperature: float = 0.0
+    top_p: float = 1.0
+    seed: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Completion:
+    """An answer: `token_ids` as generated (an end-of-sequence id included), `text` without it.
+
+    `logprob` is the sum of the log-probabilities of `token_ids` under the model (temperature 1).
+    """
+
+    id: str
+    text: str
+    token_ids: tuple[int, ...]
+    finish_reason: Literal["eos", "stop", "length"]
+    logprob: float
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreRequest:
+    """A prompt and a given continuation whose likelihood is wanted."""
+
+    id: str
+    prompt_ids: tuple[int, ...]
+    continuation_ids: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Score:
+    """Log-likelihood of a continuation, and whether greedy decoding would have given it."""
+
+    id: str
+    logprob: float
+    num_tokens: int
+    is_greedy: bool

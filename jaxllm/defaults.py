@@ -1,0 +1,111 @@
+"""Every field a config may set, with its default: config files start from here.
+
+from jaxllm.defaults import train_config
+
+def get_config():
+    config = train_config()
+    config.mixture.mine = dict(source="jsonl:mine.jsonl")
+    return config
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+
+from ml_collections import ConfigDict
+
+from jaxllm.objectives.optimizer import OptimizerSettings
+from jaxllm.parallel.mesh import MeshShape
+
+
+def train_config() -> ConfigDict:
+    """The fields of `jaxllm train`."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            # Weights to start from: a Hugging Face folder or hub id, a .gguf file, or a checkpoint.
+            # Empty: fresh weights of `architecture`.
+            "init_from": "",
+            "model": model_settings(),
+            # A tokenizer file or folder; empty: the one that comes with `init_from`.
+            "tokenizer": "",
+            "data_dir": "",
+            # What to train on. An entry: source, and optionally split, template, weight, repeat,
+            # max_examples (see mixture_entry).
+            "mixture": {},
+            "template": "chat",
+            "input": {
+                "max_length": 2048,
+                "rows": 8,
+                "packing": "best_fit",
+                "truncation": "drop",
+                "bos": "auto",
+                "accumulation": 1,
+            },
+            # Optimizer steps, or passes over the mixture; one of them.
+            "steps": 0,
+            "epochs": 0.0,
+            "optimizer": dataclasses.asdict(OptimizerSettings()),
+            "mesh": dataclasses.asdict(MeshShape()),
+            "checkpoint": {
+                "every": 0,
+                "keep_last": 1,
+                "keep_every": 0,
+                "best_metric": "",
+                "best_mode": "max",
+            },
+            # Evaluators by name (see jaxllm.evaluators).
+            "evals": {},
+            "log_every": 10,
+            "open_groups": ("mixture", "evals", "model.architecture"),
+        }
+    )
+
+
+def evaluate_config() -> ConfigDict:
+    """The fields of `jaxllm evaluate`."""
+    return ConfigDict(
+        {
+            "seed": 0,
+            "model": model_settings(),
+            "data_dir": "",
+            "mesh": dataclasses.asdict(MeshShape()),
+            "evals": {},
+            "open_groups": ("evals",),
+        }
+    )
+
+
+def model_settings() -> dict[str, object]:
+    """How a model is computed, and for fresh weights what it is."""
+    return {
+        "dtype": "float32",
+        "param_dtype": "float32",
+        "attention": "auto",
+        "remat": "none",
+        "scan_unroll": 1,
+        # Fresh weights only: the name of a released model's architecture (jaxllm.models.zoo),
+        # or fields of ModelConfig; vocab_size may be left to the tokenizer.
+        "zoo": "",
+        "architecture": {},
+    }
+
+
+def mixture_entry(source: str, **changes: object) -> dict[str, object]:
+    """An entry of `config.mixture` with all its fields, so that each can be overridden."""
+    entry: dict[str, object] = {
+        "source": source,
+        "split": "train",
+        "template": "",
+        "weight": 0.0,
+        "repeat": 1,
+        "max_examples": 0,
+    }
+    return entry | changes
+
+
+def data_dir(setting: str) -> str:
+    """The folder of prepared corpora: the config's, JAXLLM_DATA_DIR, or the user's cache."""
+    fallback = os.path.join(os.path.expanduser("~"), ".cache", "jaxllm", "data")
+    return setting or os.environ.get("JAXLLM_DATA_DIR") or fallback

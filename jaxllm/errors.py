@@ -1,0 +1,10 @@
+"""The one exception that is the user's to mend."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A mistake in a flag, a config, or a file, told in one sentence with the value that would work.
+
+    The command line prints it without a traceback and exits with status 2.
+    """

@@ -1,0 +1,142 @@
+"""From scored answers to the result record: means, intervals, categories, provenance."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import jaxllm
+from jaxllm.evaluators.context import EvalContext
+from jaxllm.metrics import Scores
+from jaxllm.models.decoder import num_params
+from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
+from jaxllm.tasks import Suite, Task, aggregate
+
+SCHEMA = "jaxllm.result/1"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TaskOutcome:
+    """What one task's answers scored; `missing` says why a metric has no score."""
+
+    task: Task
+    scores: dict[str, Scores]
+    missing: dict[str, str]
+    records: list[dict[str, Any]]
+    data_sha256: str
+
+
+def build_result(
+    suite: Suite | None,
+    outcomes: list[TaskOutcome],
+    *,
+    context: EvalContext,
+    settings: dict[str, Any],
+    step: int | None,
+    tokens: int | None,
+) -> dict[str, Any]:
+    """The contents of result.json: everything that moved a score stands beside it."""
+    tasks = {outcome.task.name: _task_entry(outcome) for outcome in outcomes}
+    result: dict[str, Any] = {
+        "schema": SCHEMA,
+        "suite": suite.name if suite else None,
+        "split": settings["split"],
+        "model": {
+            "name": context.name,
+            "source": context.source,
+            "revision": context.revision,
+            "num_params": num_params(context.model_config),
+            "dtype": context.model_config.dtype,
+            "tokenizer_digest": context.tokenizer.digest,
+        },
+        "run": {
+            "kind": settings["kind"] or None,
+            "step": step,
+            "tokens": tokens,
+            "workdir": context.source,
+        },
+        "config": context.config,
+        "code_version": jaxllm.__version__,
+        "decode": {name: settings[name] for name in ("temperature", "top_p", "seed")},
+        "blank_inputs": settings["blank_inputs"],
+        "tasks": tasks,
+        "categories": {},
+        "average": None,
+    }
+    if suite is not None:
+        result |= _averages(suite, outcomes)
+    return result
+
+
+def headline_numbers(result: dict[str, Any]) -> dict[str, float]:
+    """Average and categories of a suite, or each task's headline metric without one."""
+    if result["average"] is not None:
+        numbers = {result["average"]["name"]: result["average"]["mean"]}
+        numbers |= {name: entry["mean"] for name, entry in result["categories"].items()}
+        return {name: value for name, value in numbers.items() if value is not None}
+    numbers = {}
+    for name, entry in result["tasks"].items():
+        for metric, value in entry["metrics"].items():
+            if "mean" in value:
+                key = metric if len(result["tasks"]) == 1 else f"{name}/{metric}"
+                numbers[key] = value["mean"]
+    return numbers
+
+
+def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
+    task = outcome.task
+    metrics: dict[str, Any] = {
+        name: {"mean": scores.mean, "interval": _interval_of(scores)}
+        for name, scores in outcome.scores.items()
+    }
+    metrics |= {name: {"missing": reason} for name, reason in outcome.missing.items()}
+    pinned = dataclasses.asdict(task)
+    return {
+        "category": task.category,
+        "headline": task.metrics[0],
+        "num_samples": len(outcome.records),
+        "metrics": metrics,
+        "data_sha256": outcome.data_sha256,
+        **{
+            name: pinned[name]
+            for name in ("corpus", "template", "extraction", "max_new_tokens", "num_shots", "bos")
+        },
+    }
+
+
+def _interval_of(scores: Scores) -> list[float] | None:
+    if scores.per_sample is None:
+        return None
+    interval = mean_interval(scores.per_sample)
+    return [interval.low, interval.high]
+
+
+def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
+    headlines = {
+        outcome.task.name: outcome.scores[outcome.task.metrics[0]]
+        for outcome in outcomes
+        if outcome.task.metrics[0] in outcome.scores
+    }
+    means = aggregate(suite, {name: scores.mean for name, scores in headlines.items()})
+    intervals: dict[str, Interval] = {}
+    for category in means.categories:
+        parts = [
+            mean_interval(headlines[task.name].per_sample or (headlines[task.name].mean,))
+            for task in suite.tasks
+            if task.category == category and task.name in headlines
+        ]
+        intervals[category] = mean_of(parts)
+    overall = mean_of(list(intervals.values())) if intervals else None
+    return {
+        "categories": {
+            name: {"mean": mean, "interval": [intervals[name].low, intervals[name].high]}
+            for name, mean in means.categories.items()
+        },
+        "average": {
+            "name": means.average_name,
+            "mean": means.average,
+            "interval": [overall.low, overall.high] if overall else None,
+            "missing": list(means.missing_categories),
+            "missing_tasks": list(means.missing_tasks),
+        },
+    }

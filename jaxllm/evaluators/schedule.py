@@ -1,0 +1,118 @@
+"""Which evaluators run at which step, from `config.evals`."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from etils import epath
+from ml_collections import ConfigDict
+
+from jaxllm.errors import UserError
+from jaxllm.evaluators.context import EvalContext
+from jaxllm.evaluators.generate import GenerateEvaluator
+from jaxllm.evaluators.loss import LossEvaluator
+from jaxllm.models.decoder import Params
+
+Summary = dict[str, float]
+
+_TYPES: dict[str, Callable[..., Evaluator]] = {
+    "generate": GenerateEvaluator,
+    "loss": LossEvaluator,
+}
+_SCHEDULE_FIELDS = ("type", "every", "first")
+
+
+class Evaluator(Protocol):
+    """Scores weights, writes what it found under `folder` and returns the headline numbers."""
+
+    headline: str
+
+    def __call__(
+        self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
+    ) -> Summary: ...
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class ScheduledEvaluator:
+    """An evaluator with its name and its steps."""
+
+    name: str
+    evaluator: Evaluator
+    every: int
+    first: bool
+
+    def is_due(self, step: int, last_step: int) -> bool:
+        """Whether it runs after `step` steps (0: before the first)."""
+        if step == 0:
+            return self.first
+        return step == last_step or (self.every > 0 and step % self.every == 0)
+
+    def run(
+        self, params: Params, *, step: int | None, tokens: int | None, workdir: epath.Path
+    ) -> Summary:
+        """Evaluates into WORKDIR/evals/NAME/STEP (`final` where there are no steps)."""
+        place = "final" if step is None else f"{step:06d}"
+        folder = workdir / "evals" / self.name / place
+        return self.evaluator(params, step=step, tokens=tokens, folder=folder)
+
+    def describe(self, summary: Summary) -> str:
+        """The headline number on one line, then the others."""
+        first = self.evaluator.headline
+        parts = [f"{first} {summary[first]:.3f}"] if first in summary else []
+        parts += [f"{name} {value:.3f}" for name, value in summary.items() if name != first]
+        return "  ".join(parts)
+
+
+def make_evaluators(
+    evals: ConfigDict, context: EvalContext, *, num_steps: int = 0
+) -> list[ScheduledEvaluator]:
+    """The evaluators of `config.evals`, in the order of their names.
+
+    Raises:
+        UserError: an unknown type, setting or task, or an interval that cannot be read.
+    """
+    evaluators = []
+    for name in evals:
+        settings = dict(evals[name])
+        kind = settings.get("type", "")
+        if kind not in _TYPES:
+            near = difflib.get_close_matches(kind, _TYPES, n=1) or list(_TYPES)
+            raise UserError(
+                f"config.evals.{name}.type={kind!r} is no evaluator; did you mean {near[0]!r}?"
+            )
+        own = {key: value for key, value in settings.items() if key not in _SCHEDULE_FIELDS}
+        evaluators.append(
+            ScheduledEvaluator(
+                name=name,
+                evaluator=_make(name, kind, own, context),
+                every=_interval(name, settings.get("every", 0), num_steps),
+                first=bool(settings.get("first", False)),
+            )
+        )
+    return evaluators
+
+
+def _make(name: str, kind: str, settings: Mapping[str, Any], context: EvalContext) -> Evaluator:
+    known = [field.name for field in dataclasses.fields(_TYPES[kind].Settings)]
+    for field in settings:
+        if field not in known:
+            near = difflib.get_close_matches(field, known, n=1) or known
+            raise UserError(
+                f"config.evals.{name}.{field} is no setting of {kind!r}; did you mean {near[0]!r}?"
+            )
+    return _TYPES[kind](_TYPES[kind].Settings(**settings), context)
+
+
+def _interval(name: str, every: int | str, num_steps: int) -> int:
+    if isinstance(every, int):
+        return every
+    share = str(every).strip().removesuffix("%")
+    try:
+        return max(1, round(num_steps * float(share) / 100))
+    except ValueError:
+        raise UserError(
+            f"config.evals.{name}.every={every!r}: write steps (100) or a share ('25%')"
+        ) from None

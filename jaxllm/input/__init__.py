@@ -1,0 +1,1 @@
+"""From files to batches on the devices: sources, token ids, the order of data, rows, arrays."""

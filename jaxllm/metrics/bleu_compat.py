@@ -1,0 +1,36 @@
+"""The number llm-jp-eval (1.3 to 2.0) publishes as BLEU, for comparison with its tables only.
+
+It hands sacrebleu strings where lists of sentences belong. Every character thus becomes a "sentence",
+compared with the reference's character at the same position, so the score falls to almost nothing as
+soon as one character is inserted. bleu.py holds the real BLEU.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sacrebleu.metrics.bleu import BLEU
+
+from jaxllm.metrics.scores import Scores, score_each
+
+
+def bleu_compat_ja(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    """Mean of llm-jp-eval's `bleu_ja` over samples, 0-1 (upstream prints it times 100)."""
+    return _bleu_of_characters(BLEU(trg_lang="ja", effective_order=True), predictions, references)
+
+
+def bleu_compat_en(predictions: Sequence[str], references: Sequence[str]) -> Scores:
+    """Mean of llm-jp-eval's `bleu_en` over samples, 0-1 (upstream prints it times 100)."""
+    return _bleu_of_characters(BLEU(effective_order=True), predictions, references)
+
+
+def _bleu_of_characters(
+    bleu: BLEU, predictions: Sequence[str], references: Sequence[str]
+) -> Scores:
+    def score(prediction: str, reference: str) -> float:
+        hypothesis, target = prediction.strip(), reference.strip()
+        if not hypothesis or not target:  # 0 since llm-jp-eval 1.3.1; 1.3.0 stopped with an error
+            return 0.0
+        return min(bleu.corpus_score(list(hypothesis), [list(target)]).score / 100, 1.0)
+
+    return score_each(score, predictions, references)

@@ -1,0 +1,171 @@
+"""The one decoder: Llama, Qwen and GPT-2 are settings of it.
+
+At every jit boundary a model is a plain nested dict of arrays:
+
+    embed.tokens [V, D], embed.positions [P, D]           learned positions only
+    blocks.*     [num_layers, ...]                        every layer's weights, stacked
+    final_norm.scale [D], final_norm.bias [D]             bias with LayerNorm only
+    head.kernel  [D, V]                                   untied models only
+
+The nnx modules of `layers.py` are merged around those arrays inside a trace and never cross it.
+
+Shape suffixes: B batch, T length, D hidden_size, V vocab_size, P max_positions.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxllm.models.attention import causal_attention
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.layers import Attend, Block, Embedding, Linear, Norm
+from jaxllm.models.rope import rotary_tables
+from jaxllm.parallel.rules import constrain
+
+Params = dict[str, Any]
+
+_REMAT_POLICIES = {
+    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "full": None,
+}
+
+
+def forward(
+    params: Params,
+    config: ModelConfig,
+    tokens_BT: jax.Array,
+    positions_BT: jax.Array,
+    segment_ids_BT: jax.Array,
+) -> jax.Array:
+    """Hidden states after the final norm, [B, T, D] in `config.dtype`.
+
+    Positions attend causally within their own segment; segment 0 is padding. `project_logits`
+    turns hidden states into logits, where they are wanted.
+    """
+    x_BTD = constrain(embed(params, config, tokens_BT, positions_BT), "batch", "length", "features")
+    rope = rope_for(config, positions_BT)
+
+    def attend(q, k, v, cache):
+        return causal_attention(config, q, k, v, segment_ids_BT), cache
+
+    def layer(x_BTD, block):
+        x_BTD, _ = apply_block(block, config, x_BTD, rope, attend)
+        return constrain(x_BTD, "batch", "length", "features"), None
+
+    if config.remat != "none":
+        layer = jax.checkpoint(layer, policy=_REMAT_POLICIES[config.remat], prevent_cse=False)
+    x_BTD, _ = jax.lax.scan(layer, x_BTD, params["blocks"], unroll=config.scan_unroll)
+    return final_norm(params, config, x_BTD)
+
+
+def project_logits(params: Params, config: ModelConfig, hidden: jax.Array) -> jax.Array:
+    """Logits in float32, [..., D] -> [..., V]."""
+    kernel = head_kernel(params, config).astype(config.dtype)
+    return jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
+
+
+def head_kernel(params: Params, config: ModelConfig) -> jax.Array:
+    """The output projection [D, V]: its own weight, or the embedding transposed."""
+    return params["embed"]["tokens"].T if config.tie_embeddings else params["head"]["kernel"]
+
+
+def embed(
+    params: Params, config: ModelConfig, tokens_BT: jax.Array, positions_BT: jax.Array
+) -> jax.Array:
+    """Token (and learned position) embeddings, [B, T, D]."""
+    return nnx.merge(_parts(config)["embed"], nnx.State(params["embed"]))(tokens_BT, positions_BT)
+
+
+def rope_for(config: ModelConfig, positions_BT: jax.Array) -> tuple[jax.Array, jax.Array] | None:
+    """Rotary tables shared by every layer, or None where positions are learned."""
+    return rotary_tables(config, positions_BT) if config.positions == "rope" else None
+
+
+def apply_block(
+    block: Params,
+    config: ModelConfig,
+    x_BTD: jax.Array,
+    rope: tuple[jax.Array, jax.Array] | None,
+    attend: Attend,
+    cache: Any = None,
+) -> tuple[jax.Array, Any]:
+    """One layer with weights `block` (no layer axis); returns ([B, T, D], cache)."""
+    return nnx.merge(_parts(config)["blocks"], nnx.State(block))(x_BTD, rope, attend, cache)
+
+
+def final_norm(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:
+    """The norm before the output projection."""
+    return nnx.merge(_parts(config)["final_norm"], nnx.State(params["final_norm"]))(x_BTD)
+
+
+def init_params(config: ModelConfig, key: jax.Array) -> Params:
+    """Fresh weights. Jit it with `out_shardings` and they are born sharded."""
+    keys = dict(zip(_builders(config), jax.random.split(key, 4), strict=False))
+
+    def one(name: str, key: jax.Array) -> Params:
+        return nnx.to_pure_dict(nnx.state(_builders(config)[name](nnx.Rngs(params=key))))
+
+    params = {name: one(name, key) for name, key in keys.items() if name != "blocks"}
+    layer_keys = jax.random.split(keys["blocks"], config.num_layers)
+    params["blocks"] = jax.vmap(functools.partial(one, "blocks"))(layer_keys)
+    return params
+
+
+@functools.lru_cache(maxsize=64)
+def abstract_params(config: ModelConfig) -> Params:
+    """The tree of `init_params` as `jax.ShapeDtypeStruct`s; costs no memory at any size."""
+    return jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
+
+
+@functools.lru_cache(maxsize=64)
+def logical_axes(config: ModelConfig) -> Params:
+    """The tree of `init_params` with a tuple of logical axis names in place of each weight."""
+    tree: Params = {}
+    for name, build in _builders(config).items():
+        state = nnx.state(nnx.eval_shape(lambda build=build: build(nnx.Rngs(0))))
+        stacked = ("layers",) if name == "blocks" else ()
+        tree[name] = nnx.to_pure_dict(
+            jax.tree.map(
+                lambda leaf, stacked=stacked: leaf.replace((*stacked, *leaf.get_metadata("axes"))),
+                state,
+                is_leaf=lambda leaf: isinstance(leaf, nnx.Variable),
+            )
+        )
+    return tree
+
+
+def num_params(config: ModelConfig) -> int:
+    """Number of weights, embeddings included."""
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_params(config)))
+
+
+def _builders(config: ModelConfig) -> dict[str, Any]:
+    parts = {
+        "embed": lambda rngs: Embedding(config, rngs),
+        "blocks": lambda rngs: Block(config, rngs),
+        "final_norm": lambda rngs: Norm(config, config.hidden_size, kind=config.norm),
+    }
+    if not config.tie_embeddings:
+        parts["head"] = lambda rngs: Linear(
+            config,
+            rngs,
+            shape=(config.hidden_size, config.vocab_size),
+            axes=("embed", "vocab"),
+            bias=False,
+            std=config.init_std,
+        )
+    return parts
+
+
+@functools.lru_cache(maxsize=64)
+def _parts(config: ModelConfig) -> dict[str, nnx.GraphDef]:
+    return {
+        name: nnx.graphdef(nnx.eval_shape(lambda build=build: build(nnx.Rngs(0))))
+        for name, build in _builders(config).items()
+    }

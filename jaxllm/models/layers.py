@@ -1,0 +1,205 @@
+"""The decoder's layers as flax.nnx modules.
+
+Each weight states its shape, logical axes and initializer in one line; shardings, the abstract
+tree, restore targets, the weight-decay mask and the Hugging Face name check all follow from it.
+
+Shape suffixes: B batch, T length, D hidden_size, F ffn_size, N heads, K key/value heads,
+H head_dim.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import nnx
+
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.rope import rotate
+
+# attend(q_BTNH, k_BTKH, v_BTKH, cache) -> (o_BTNH, cache): training masks by segment and has no
+# cache; decoding writes the new keys and values into it first.
+Attend = Callable[[jax.Array, jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+
+_ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
+    "silu": jax.nn.silu,
+    "gelu": lambda x: jax.nn.gelu(x, approximate=False),
+    "gelu_tanh": lambda x: jax.nn.gelu(x, approximate=True),
+}
+
+
+def weight(
+    rngs: nnx.Rngs, shape: tuple[int, ...], axes: tuple[str, ...], std: float, dtype: str
+) -> nnx.Param:
+    """A weight drawn from a normal distribution, with the logical name of each dimension."""
+    return nnx.Param(std * jax.random.normal(rngs.params(), shape, jnp.dtype(dtype)), axes=axes)
+
+
+def constant(shape: tuple[int, ...], axes: tuple[str, ...], value: float, dtype: str) -> nnx.Param:
+    """A weight that starts at one value (norm scales at 1, biases at 0)."""
+    return nnx.Param(jnp.full(shape, value, jnp.dtype(dtype)), axes=axes)
+
+
+class Linear(nnx.Module):
+    """`x @ kernel (+ bias)` in the compute dtype, accumulated in float32."""
+
+    def __init__(
+        self,
+        config: ModelConfig,
+        rngs: nnx.Rngs,
+        *,
+        shape: tuple[int, int],
+        axes: tuple[str, str],
+        bias: bool,
+        std: float,
+    ) -> None:
+        self.dtype = config.dtype
+        self.kernel = weight(rngs, shape, axes, std, config.param_dtype)
+        self.bias = constant(shape[1:], axes[1:], 0.0, config.param_dtype) if bias else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        # float32 out, then the cast: XLA:CPU's bf16-to-bf16 products are several times slower.
+        y = jnp.dot(x, self.kernel[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        if self.bias is not None:
+            y = y + self.bias[...].astype(jnp.float32)
+        return y.astype(self.dtype)
+
+
+class Norm(nnx.Module):
+    """RMSNorm (arXiv 1910.07467) or LayerNorm over the last dimension, computed in float32."""
+
+    def __init__(self, config: ModelConfig, size: int, *, kind: str) -> None:
+        self.eps, self.kind, self.dtype = config.norm_eps, kind, config.dtype
+        self.scale = constant((size,), ("norm",), 1.0, config.param_dtype)
+        self.bias = constant((size,), ("norm",), 0.0, config.param_dtype) if kind == "layer" else None
+
+    def __call__(self, x: jax.Array) -> jax.Array:
+        x = x.astype(jnp.float32)
+        if self.kind == "layer":
+            x = x - jnp.mean(x, axis=-1, keepdims=True)
+        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + self.eps)
+        y = x * self.scale[...].astype(jnp.float32)
+        if self.bias is not None:
+            y = y + self.bias[...].astype(jnp.float32)
+        return y.astype(self.dtype)
+
+
+class Attention(nnx.Module):
+    """Grouped-query self-attention (arXiv 2305.13245) with rotary or no position rotation."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
+        self.head_dim = config.head_dim
+        hidden = config.hidden_size
+        heads, kv_heads = config.num_heads * self.head_dim, config.num_kv_heads * self.head_dim
+        std, bias = config.init_std, config.qkv_bias
+        self.query = Linear(
+            config, rngs, shape=(hidden, heads), axes=("embed", "heads"), bias=bias, std=std
+        )
+        self.key = Linear(
+            config, rngs, shape=(hidden, kv_heads), axes=("embed", "kv_heads"), bias=bias, std=std
+        )
+        self.value = Linear(
+            config, rngs, shape=(hidden, kv_heads), axes=("embed", "kv_heads"), bias=bias, std=std
+        )
+        self.out = Linear(
+            config,
+            rngs,
+            shape=(heads, hidden),
+            axes=("heads", "embed"),
+            bias=config.out_bias,
+            std=_residual_std(config),
+        )
+        if config.qk_norm:
+            self.query_norm = Norm(config, self.head_dim, kind="rms")
+            self.key_norm = Norm(config, self.head_dim, kind="rms")
+        self.qk_norm = config.qk_norm
+
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        rope: tuple[jax.Array, jax.Array] | None,
+        attend: Attend,
+        cache: Any,
+    ) -> tuple[jax.Array, Any]:
+        split = (*x_BTD.shape[:2], -1, self.head_dim)
+        q = self.query(x_BTD).reshape(split)
+        k = self.key(x_BTD).reshape(split)
+        v = self.value(x_BTD).reshape(split)
+        if self.qk_norm:
+            q, k = self.query_norm(q), self.key_norm(k)
+        if rope is not None:
+            q, k = rotate(q, rope), rotate(k, rope)
+        out_BTNH, cache = attend(q, k, v, cache)
+        return self.out(out_BTNH.reshape(*x_BTD.shape[:2], -1)), cache
+
+
+class MLP(nnx.Module):
+    """A gated (SwiGLU, arXiv 2002.05202) or plain two-layer feed-forward block."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
+        hidden, ffn, bias = config.hidden_size, config.ffn_size, config.mlp_bias
+        wide = {"shape": (hidden, ffn), "axes": ("embed", "ffn"), "bias": bias}
+        self.up = Linear(config, rngs, **wide, std=config.init_std)
+        self.down = Linear(
+            config,
+            rngs,
+            shape=(ffn, hidden),
+            axes=("ffn", "embed"),
+            bias=bias,
+            std=_residual_std(config),
+        )
+        self.gate = Linear(config, rngs, **wide, std=config.init_std) if config.gated_mlp else None
+        self.activation = config.activation
+
+    def __call__(self, x_BTD: jax.Array) -> jax.Array:
+        activate = _ACTIVATIONS[self.activation]
+        up = self.up(x_BTD)
+        hidden = activate(up) if self.gate is None else activate(self.gate(x_BTD)) * up
+        return self.down(hidden)
+
+
+class Block(nnx.Module):
+    """One pre-norm transformer layer."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
+        self.attention_norm = Norm(config, config.hidden_size, kind=config.norm)
+        self.attention = Attention(config, rngs)
+        self.mlp_norm = Norm(config, config.hidden_size, kind=config.norm)
+        self.mlp = MLP(config, rngs)
+
+    def __call__(
+        self,
+        x_BTD: jax.Array,
+        rope: tuple[jax.Array, jax.Array] | None,
+        attend: Attend,
+        cache: Any = None,
+    ) -> tuple[jax.Array, Any]:
+        mixed, cache = self.attention(self.attention_norm(x_BTD), rope, attend, cache)
+        x_BTD = x_BTD + mixed
+        return x_BTD + self.mlp(self.mlp_norm(x_BTD)), cache
+
+
+class Embedding(nnx.Module):
+    """Token embeddings, and learned position embeddings where the architecture has them."""
+
+    def __init__(self, config: ModelConfig, rngs: nnx.Rngs) -> None:
+        std, dtype, hidden = config.init_std, config.param_dtype, config.hidden_size
+        self.tokens = weight(rngs, (config.vocab_size, hidden), ("vocab", "embed"), std, dtype)
+        if config.positions == "learned":
+            self.positions = weight(
+                rngs, (config.max_positions, hidden), ("positions", "embed"), std, dtype
+            )
+        self.learned, self.dtype = config.positions == "learned", config.dtype
+
+    def __call__(self, tokens_BT: jax.Array, positions_BT: jax.Array) -> jax.Array:
+        x_BTD = jnp.take(self.tokens[...], tokens_BT, axis=0).astype(self.dtype)
+        if self.learned:
+            x_BTD = x_BTD + jnp.take(self.positions[...], positions_BT, axis=0).astype(self.dtype)
+        return x_BTD
+
+
+def _residual_std(config: ModelConfig) -> float:
+    # GPT-2's rule: projections that write to the residual stream shrink with depth.
+    return config.init_std / (2 * config.num_layers) ** 0.5

@@ -1,0 +1,100 @@
+"""Cross entropy against a large vocabulary without logits for every position at once.
+
+Shape suffixes: B rows, T positions, C positions of one chunk, D hidden_size, V vocab_size.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+# Logits of one chunk are [B, C, V] in float32; this many of them at most, per call.
+_MAX_CHUNK_LOGITS = 1 << 24
+
+
+def linear_cross_entropy(
+    hidden_BTD: jax.Array,
+    kernel_DV: jax.Array,
+    targets_BT: jax.Array,
+    weights_BT: jax.Array,
+) -> jax.Array:
+    """Weighted sum of -log softmax(hidden @ kernel)[target], a float32 scalar.
+
+    Chunks of positions are projected, reduced and dropped one after another. Their gradients are
+    formed in the same pass, while the logits are at hand, so that nothing of size [B, T, V] is
+    ever kept and nothing is computed twice (the idea of Liger Kernel's fused linear cross entropy,
+    arXiv 2410.10989).
+    """
+    rows, length = targets_BT.shape
+    wanted = max(1, _MAX_CHUNK_LOGITS // (rows * kernel_DV.shape[1]))
+    num_chunks = -(-length // min(wanted, length))
+    chunk = -(-length // num_chunks)
+    pad = num_chunks * chunk - length
+    if pad:
+        hidden_BTD = jnp.pad(hidden_BTD, ((0, 0), (0, pad), (0, 0)))
+        targets_BT = jnp.pad(targets_BT, ((0, 0), (0, pad)))
+        weights_BT = jnp.pad(weights_BT, ((0, 0), (0, pad)))
+    return _chunked(chunk, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+
+
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _chunked(chunk, hidden, kernel, targets, weights):
+    def body(total, part):
+        logits, log_normalizer, picked = _logits(part[0], kernel, part[1])
+        return total + jnp.sum((log_normalizer - picked) * part[2]), None
+
+    return jax.lax.scan(body, jnp.float32(0), _split(chunk, hidden, targets, weights))[0]
+
+
+def _forward(chunk, hidden, kernel, targets, weights):
+    def body(carry, part):
+        total, kernel_grad = carry
+        hidden_BCD, targets_BC, weights_BC = part
+        logits, log_normalizer, picked = _logits(hidden_BCD, kernel, targets_BC)
+        losses = log_normalizer - picked
+        probabilities = jnp.exp(logits - log_normalizer[..., None])
+        is_target = targets_BC[..., None] == jnp.arange(kernel.shape[1])
+        slope = ((probabilities - is_target) * weights_BC[..., None]).astype(hidden_BCD.dtype)
+        hidden_grad = jnp.einsum(
+            "BCV,DV->BCD", slope, kernel, preferred_element_type=jnp.float32
+        ).astype(hidden_BCD.dtype)
+        kernel_grad = kernel_grad + jnp.einsum(
+            "BCD,BCV->DV", hidden_BCD, slope, preferred_element_type=jnp.float32
+        )
+        return (total + jnp.sum(losses * weights_BC), kernel_grad), (hidden_grad, losses)
+
+    start = (jnp.float32(0), jnp.zeros(kernel.shape, jnp.float32))
+    parts = _split(chunk, hidden, targets, weights)
+    (total, kernel_grad), (hidden_grads, losses) = jax.lax.scan(body, start, parts)
+    hidden_grad = jnp.moveaxis(hidden_grads, 0, 1).reshape(hidden.shape)
+    losses_BT = jnp.moveaxis(losses, 0, 1).reshape(targets.shape)
+    return total, (hidden_grad, kernel_grad.astype(kernel.dtype), losses_BT)
+
+
+def _backward(chunk, saved, slope):
+    del chunk
+    hidden_grad, kernel_grad, losses_BT = saved
+    scaled = (hidden_grad * slope).astype(hidden_grad.dtype)
+    return scaled, (kernel_grad * slope).astype(kernel_grad.dtype), None, losses_BT * slope
+
+
+_chunked.defvjp(_forward, _backward)
+
+
+def _logits(hidden_BCD, kernel_DV, targets_BC):
+    logits = jnp.dot(hidden_BCD, kernel_DV, preferred_element_type=jnp.float32)
+    log_normalizer = jax.nn.logsumexp(logits, axis=-1)
+    picked = jnp.take_along_axis(logits, targets_BC[..., None], axis=-1)[..., 0]
+    return logits, log_normalizer, picked
+
+
+def _split(chunk, hidden, targets, weights):
+    # [B, T, ...] -> [T / chunk, B, chunk, ...]: rows stay whole, so a batch split over devices
+    # stays where it is.
+    def one(array):
+        rows, length = array.shape[:2]
+        return jnp.moveaxis(array.reshape(rows, length // chunk, chunk, *array.shape[2:]), 1, 0)
+
+    return one(hidden), one(targets), one(weights)

@@ -1,0 +1,145 @@
+"""Progress bars that tell the rate and the time left; plain lines where there is no terminal.
+
+    with Progress("training", total=1000, unit="steps") as bar:
+        bar.update(1, loss=2.31)
+
+Everything goes to stderr, so that stdout stays what a program's reader wants. Bars may nest (an
+evaluation inside training): they share one live display.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import deque
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn
+from rich.progress import Progress as Display
+
+_LINE_SECONDS = 10.0
+_RATE_SECONDS = 60.0
+
+_display: Display | None = None
+_bars_shown = 0
+
+
+class Progress:
+    """One bar: `update(k)` says that k more units are done, keyword numbers are shown beside it.
+
+    Without `total` it shows the count and the rate only. `completed` is where a resumed job starts.
+    """
+
+    def __init__(
+        self, title: str, *, total: int | None, unit: str = "items", completed: int = 0
+    ) -> None:
+        self._title = title
+        self._total = total
+        self._unit = unit
+        self._completed = completed
+        self._values: dict[str, float | str] = {}
+        self._started = time.monotonic()
+        self._last_line = self._started
+        # (time, completed) after each update of the last minute. The first stands after the first
+        # update, not before: compiling belongs to that one, and would spoil the estimate.
+        self._marks: deque[tuple[float, int]] = deque()
+        self._task: TaskID | None = None
+
+    def update(self, count: int = 1, **values: float | str) -> None:
+        """Adds `count` finished units and shows the newest `values`."""
+        self._completed += count
+        self._values |= values
+        now = time.monotonic()
+        self._marks.append((now, self._completed))
+        while now - self._marks[0][0] > _RATE_SECONDS and len(self._marks) > 2:
+            self._marks.popleft()
+        if self._task is not None and _display is not None:
+            _display.update(self._task, completed=self._completed, tail=self._tail())
+        elif now - self._last_line >= _LINE_SECONDS:
+            self._line(self._tail())
+
+    def __enter__(self) -> Progress:
+        self._started = self._last_line = time.monotonic()
+        if sys.stderr.isatty():
+            self._task = _show(self._title, self._total, self._completed)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            _hide(self._task)
+            self._task = None
+        taken = duration(time.monotonic() - self._started)
+        self._line(self._tail(f"{'done in' if kind is None else 'stopped after'} {taken}"))
+
+    def _line(self, tail: str) -> None:
+        self._last_line = time.monotonic()
+        print(f"{self._title}: {tail}", file=sys.stderr, flush=True)
+
+    def _tail(self, ending: str = "") -> str:
+        of = "" if self._total is None else f"/{self._total}"
+        parts = [f"{self._completed}{of} {self._unit}"]
+        rate = self._rate()
+        if rate:
+            one = self._unit.removesuffix("s")
+            parts.append(f"{rate:.3g} {self._unit}/s" if rate >= 1 else f"{1 / rate:.3g} s/{one}")
+        if ending:
+            parts.append(ending)
+        elif rate and self._total is not None:
+            parts.append(f"{duration((self._total - self._completed) / rate)} left")
+        for name, value in self._values.items():
+            parts.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
+        return ", ".join(parts)
+
+    def _rate(self) -> float | None:
+        if len(self._marks) < 2:
+            return None
+        (start, before), (now, after) = self._marks[0], self._marks[-1]
+        return (after - before) / (now - start) if now > start and after > before else None
+
+
+def duration(seconds: float) -> str:
+    """Seconds as a person says them: `8 s`, `3 min 20 s`, `2 h 05 min`, `4 d 3 h`."""
+    whole = max(round(seconds), 0)
+    if whole < 60:
+        return f"{seconds:.1f} s" if 0 < seconds < 10 else f"{whole} s"
+    minutes, second = divmod(whole, 60)
+    if minutes < 60:
+        return f"{minutes} min {second:02d} s"
+    hours, minute = divmod(minutes, 60)
+    if hours < 48:
+        return f"{hours} h {minute:02d} min"
+    return f"{hours // 24} d {hours % 24} h"
+
+
+def _show(title: str, total: int | None, completed: int) -> TaskID:
+    global _display, _bars_shown
+    if _display is None:
+        _display = Display(
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            TextColumn("{task.fields[tail]}", markup=False),
+            console=Console(stderr=True),
+            transient=True,
+            # Results that go to a file must not be caught and printed above the bar.
+            redirect_stdout=sys.stdout.isatty(),
+        )
+        _display.start()
+    _bars_shown += 1
+    return _display.add_task(title, total=total, completed=completed, tail="")
+
+
+def _hide(task: TaskID) -> None:
+    global _display, _bars_shown
+    assert _display is not None
+    _display.remove_task(task)
+    _bars_shown -= 1
+    if _bars_shown == 0:
+        _display.stop()
+        _display = None

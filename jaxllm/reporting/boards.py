@@ -1,0 +1,143 @@
+"""Which results belong in one table, what part each plays there, and what to call it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from jaxllm.reporting.results import Result
+
+MAJORITY, CONTROL, BASE, TUNED = "majority", "control", "base", "tuned"
+_ORDER = (MAJORITY, CONTROL, BASE, TUNED)
+# What must agree between two results of a task for their scores to be comparable.
+_CONDITIONS = ("data_sha256", "template", "extraction", "max_new_tokens", "bos", "headline")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Board:
+    """Results of one suite, split and number of shots: scores that may stand in one table.
+
+    `runs` holds the last result of every run, ordered as rows of the table (majority answer, blanked
+    input, base models, tuned models); `earlier` the results at earlier training steps.
+    """
+
+    suite: str
+    split: str
+    num_shots: int | None
+    average: str
+    categories: tuple[str, ...]
+    runs: tuple[Result, ...]
+    earlier: tuple[Result, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)  # of every result, by folder
+
+    @property
+    def title(self) -> str:
+        """The suite, split and shots in words."""
+        shots = "" if self.num_shots is None else f", {self.num_shots} shots"
+        return f"{self.suite}, {self.split} split{shots}"
+
+    def label(self, result: Result) -> str:
+        """The name of a result's run in tables and legends, unique on this board."""
+        return self.labels[str(result.folder)]
+
+    def having(self, role: str) -> tuple[Result, ...]:
+        """The runs that play this role: MAJORITY, CONTROL, BASE or TUNED."""
+        return tuple(result for result in self.runs if role_of(result) == role)
+
+
+def role_of(result: Result) -> str:
+    """The part a result plays, by its `run.kind`: every kind but the three reference ones is TUNED."""
+    kind = result.record["run"]["kind"]
+    return kind if kind in _ORDER else TUNED
+
+
+def steps_of(board: Board, run: Result) -> tuple[Result, ...]:
+    """All results of one run in order of training steps, the last one included."""
+    steps = [result for result in (*board.earlier, run) if _run_key(result) == _run_key(run)]
+    return tuple(sorted(steps, key=_step))
+
+
+def make_boards(results: Sequence[Result]) -> tuple[Board, ...]:
+    """Sorts results into boards; results of different suites, splits or shots never meet."""
+    groups: dict[tuple[str, str, int | None], list[Result]] = {}
+    for result in results:
+        record = result.record
+        key = (record["suite"], record["split"], record.get("num_shots"))
+        groups.setdefault(key, []).append(result)
+    return tuple(
+        _make_board(*key, groups[key]) for key in sorted(groups, key=lambda key: str(key))
+    )
+
+
+def differing_conditions(board: Board) -> tuple[str, ...]:
+    """Sentences on each task whose results on this board were not measured in the same way."""
+    sentences = []
+    for task in sorted({task for run in board.runs for task in run.tasks}):
+        runs = [run for run in board.runs if task in run.tasks]
+        differing = [
+            name
+            for name in _CONDITIONS
+            if len({json.dumps(run.tasks[task].get(name)) for run in runs}) > 1
+        ]
+        counts = sorted({run.tasks[task]["num_samples"] for run in runs})
+        if len(counts) > 1:
+            differing.append(f"number of samples ({counts[0]} to {counts[-1]})")
+        if differing:
+            sentences.append(f"{task}: the runs differ in {', '.join(differing)}")
+    return tuple(sentences)
+
+
+def _make_board(suite: str, split: str, shots: int | None, results: list[Result]) -> Board:
+    last: dict[str, Result] = {}
+    for result in sorted(results, key=_step):
+        last[_run_key(result)] = result
+    runs = sorted(last.values(), key=lambda run: (_ORDER.index(role_of(run)), _plain_label(run)))
+    categories = {name for run in runs for name in _category_names(run)}
+    return Board(
+        suite=suite,
+        split=split,
+        num_shots=shots,
+        average=runs[0].record["average"]["name"],
+        categories=tuple(sorted(categories)),
+        runs=tuple(runs),
+        earlier=tuple(result for result in results if result not in runs),
+        labels=_labels(results),
+    )
+
+
+def _category_names(result: Result) -> set[str]:
+    return {*result.record["categories"], *result.record["average"].get("missing", ())}
+
+
+def _run_key(result: Result) -> str:
+    run, model = result.record["run"], result.record["model"]
+    if result.step is None:
+        return str(result.folder)
+    return json.dumps([run["kind"], run.get("workdir"), model["name"]])
+
+
+def _step(result: Result) -> float:
+    return float("inf") if result.step is None else result.step
+
+
+def _plain_label(result: Result) -> str:
+    role, name = role_of(result), result.record["model"]["name"]
+    if role == MAJORITY:
+        return "majority answer"
+    if role == CONTROL:
+        return f"{name}, blanked input"
+    if role == BASE:
+        return f"{name}, base"
+    step = "" if result.step is None else f", step {result.step:,}"
+    return f"{name}, {result.record['run']['kind']}{step}"
+
+
+def _labels(results: Sequence[Result]) -> dict[str, str]:
+    plain = [_plain_label(result) for result in results]
+    return {
+        str(result.folder): label
+        if plain.count(label) == 1
+        else f"{label} ({result.folder.parent.name}/{result.folder.name})"
+        for result, label in zip(results, plain, strict=True)
+    }

@@ -1,0 +1,135 @@
+"""Which categories a tuned model has learned, by one rule that is written on every report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, Board
+from jaxllm.reporting.results import Result, read_samples
+from jaxllm.reporting.statistics import Interval, mean_of, paired_difference
+
+RULE = (
+    "A category counts as learned when the tuned model scores above the majority answer and above the"
+    " control with blanked input, both differences taken sample by sample and both with a 95 %"
+    " confidence interval that lies entirely above zero."
+)
+
+_REFERENCES = {MAJORITY: "the majority answer", CONTROL: "the blanked-input control"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """What is known of one category (or of the average) of a tuned model.
+
+    `gains` holds the paired differences tuned - other, by role of the other; a role is absent where
+    there is no such run or no shared samples. `learned` is None where the rule cannot be applied.
+    """
+
+    category: str
+    learned: bool | None
+    gains: Mapping[str, Interval]
+    sentence: str
+
+
+def judge(board: Board, tuned: Result) -> tuple[Verdict, ...]:
+    """One verdict for each category of the board that the tuned model was measured on."""
+    others = {role: reference_for(board, tuned, role) for role in (MAJORITY, CONTROL, BASE)}
+    differences = {
+        role: category_differences(other, tuned) for role, other in others.items() if other
+    }
+    verdicts = []
+    for category in board.categories:
+        if category not in tuned.record["categories"]:
+            continue
+        gains = {role: by[category] for role, by in differences.items() if category in by}
+        learned = None
+        if all(role in gains for role in _REFERENCES):
+            learned = all(gains[role].low > 0 for role in _REFERENCES)
+        verdicts.append(
+            Verdict(
+                category=category,
+                learned=learned,
+                gains=gains,
+                sentence=_sentence(learned, gains),
+            )
+        )
+    return tuple(verdicts)
+
+
+def reference_for(board: Board, tuned: Result, role: str) -> Result | None:
+    """The run of this role to hold a tuned run against: of its own workdir or model if there is one."""
+    candidates = board.having(role)
+
+    def nearness(other: Result) -> tuple[bool, bool]:
+        workdirs = other.record["run"].get("workdir"), tuned.record["run"].get("workdir")
+        names = other.record["model"]["name"], tuned.record["model"]["name"]
+        return workdirs[0] == workdirs[1] is not None, names[0] == names[1]
+
+    return max(candidates, key=nearness, default=None)
+
+
+def category_differences(before: Result, after: Result) -> dict[str, Interval]:
+    """The paired difference `after - before` of each category whose tasks all share scored samples."""
+    by_category: dict[str, list[Interval | None]] = {}
+    for task, measured in after.tasks.items():
+        category = measured.get("category")
+        if category is not None:
+            by_category.setdefault(category, []).append(task_difference(before, after, task))
+    return {
+        category: mean_of([part for part in parts if part])
+        for category, parts in by_category.items()
+        if all(parts)
+    }
+
+
+def task_difference(before: Result, after: Result, task: str) -> Interval | None:
+    """The paired difference of one task over the samples both were scored on; None if there are none.
+
+    Also None when the two were scored on different data or by different metrics.
+    """
+    if task not in before.tasks or task not in after.tasks:
+        return None
+    first, second = before.tasks[task], after.tasks[task]
+    if any(first.get(name) != second.get(name) for name in ("data_sha256", "headline")):
+        return None
+    scores = [_scores(result, task) for result in (before, after)]
+    shared = [sample for sample in scores[0] if sample in scores[1]]
+    if not shared:
+        return None
+    return paired_difference(*([by_id[sample] for sample in shared] for by_id in scores))
+
+
+def average_difference(before: Result, after: Result) -> Interval | None:
+    """The paired difference of the average; None unless all categories of `after` can be compared."""
+    differences = category_differences(before, after)
+    if not differences or set(differences) != set(after.record["categories"]):
+        return None
+    return mean_of(list(differences.values()))
+
+
+def _scores(result: Result, task: str) -> dict[str, float]:
+    headline = result.tasks[task]["headline"]
+    return {
+        sample["id"]: float(sample["scores"][headline])
+        for sample in read_samples(result, task)
+        if headline in sample["scores"]
+    }
+
+
+def _sentence(learned: bool | None, gains: Mapping[str, Interval]) -> str:
+    if learned is None:
+        absent = [name for role, name in _REFERENCES.items() if role not in gains]
+        verdict = f"Cannot be said without {' and '.join(absent)} on the same samples."
+    elif learned:
+        verdict = "Learned: above the majority answer and above the blanked-input control."
+    else:
+        short = [name for role, name in _REFERENCES.items() if gains[role].low <= 0]
+        verdict = f"Not shown to be learned: not clearly above {' nor '.join(short)}."
+    if BASE not in gains:
+        return verdict
+    if gains[BASE].low > 0:
+        return f"{verdict} Better than before tuning."
+    if gains[BASE].high < 0:
+        return f"{verdict} Worse than before tuning."
+    return f"{verdict} No clear change from before tuning."

@@ -1,0 +1,225 @@
+"""Result folders: what one evaluation leaves on disk, and how it is found and read again.
+
+    FOLDER/result.json               scores with their provenance; written last, so it marks the end
+    FOLDER/samples/<task>.jsonl      one line a sample: prompt, output, prediction, gold, scores
+    FOLDER/timings.json              how long it took; apart, so that equal runs leave equal results
+
+A folder that is incomplete or contradicts itself raises DamagedResult; it is never read in part.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from etils import epath
+
+from jaxllm.errors import UserError
+
+SCHEMA = "jaxllm.result/1"
+
+_SAMPLE_TEXTS = ("id", "prompt", "output", "prediction", "gold")
+_NOT_SEARCHED = frozenset({"samples", "checkpoints", "metrics", "journal"})
+_SEARCH_DEPTH = 5
+
+
+class DamagedResult(Exception):
+    """A result folder that cannot be trusted; the message names the file and what is wrong."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One result folder: `record` is its result.json, checked; the samples stay on disk."""
+
+    folder: epath.Path
+    record: dict[str, Any]
+
+    @property
+    def tasks(self) -> dict[str, dict[str, Any]]:
+        """What was measured for each task, by name."""
+        return self.record["tasks"]
+
+    @property
+    def step(self) -> int | None:
+        """The training step of the weights; None for a model that was not trained here."""
+        return self.record["run"].get("step")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What a search came upon: the sound results, and why each other folder is left out."""
+
+    results: tuple[Result, ...]
+    damaged: tuple[str, ...]
+
+
+def write_result(
+    folder: str | epath.Path,
+    record: Mapping[str, Any],
+    samples: Mapping[str, Sequence[Mapping[str, Any]]],
+    timings: Mapping[str, Any] | None = None,
+) -> Result:
+    """Writes a result folder so that a reader sees the whole of it or none, and returns it checked.
+
+    `samples` holds the lines of each task in `record["tasks"]`. An older result there is replaced.
+    """
+    folder = epath.Path(folder)
+    files = {_samples_file(folder, task): lines for task, lines in samples.items()}
+    if len(files) != len(samples):
+        raise ValueError(f"two tasks of {folder} would share one samples file: {sorted(samples)}")
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    (folder / "result.json").unlink(missing_ok=True)
+    for path in (folder / "samples").glob("*.jsonl"):
+        if path not in files:
+            path.unlink()
+    for path, lines in files.items():
+        _write(path, "".join(f"{_to_json(line)}\n" for line in lines))
+    if timings is not None:
+        _write(folder / "timings.json", f"{_to_json(timings, indent=1)}\n")
+    record = {"schema": SCHEMA, **record}
+    _write(folder / "result.json", f"{_to_json(record, indent=1)}\n")
+    return read_result(folder)
+
+
+def read_result(folder: str | epath.Path) -> Result:
+    """Reads a result folder and checks it against its samples; raises DamagedResult."""
+    folder = epath.Path(folder)
+    path = folder / "result.json"
+    try:
+        record = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DamagedResult(f"{folder}: no result.json: the evaluation did not finish") from error
+    except ValueError as error:
+        raise DamagedResult(f"{path}: not JSON ({error})") from error
+    if not isinstance(record, dict) or record.get("schema") != SCHEMA:
+        raise DamagedResult(f"{path}: not of the schema {SCHEMA}")
+    try:
+        _check_record(record)
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
+        raise DamagedResult(f"{path}: {reason}") from error
+    result = Result(folder=folder, record=record)
+    for task in result.tasks:
+        _check_samples(result, task)
+    return result
+
+
+def read_samples(result: Result, task: str) -> Iterator[dict[str, Any]]:
+    """The sample lines of one task, in the order of the data; raises DamagedResult."""
+    path = _samples_file(result.folder, task)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DamagedResult(f"{path}: cannot be read, though result.json names the task") from error
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        try:
+            sample = json.loads(line)
+        except ValueError as error:
+            raise DamagedResult(f"{path}, line {number}: not JSON ({error})") from error
+        fields = sample if isinstance(sample, dict) else {}
+        absent = [name for name in _SAMPLE_TEXTS if not isinstance(fields.get(name), str)]
+        if absent or not isinstance(fields.get("scores"), dict):
+            name = absent[0] if absent else "scores"
+            raise DamagedResult(f"{path}, line {number}: no {name!r} as it should be")
+        yield sample
+
+
+def find_results(folders: Iterable[str | epath.Path]) -> Found:
+    """All results in these folders and below: result folders, or runs that hold many.
+
+    Raises UserError for a folder that does not exist. A folder found twice counts once.
+    """
+    results, damaged = {}, {}
+    for top in map(epath.Path, folders):
+        if not top.is_dir():
+            raise UserError(f"{top} is no folder; give result folders, or a run's workdir")
+        for folder in _result_folders(top, _SEARCH_DEPTH):
+            key = str(folder.resolve())
+            try:
+                results[key] = read_result(folder)
+            except DamagedResult as error:
+                damaged[key] = str(error)
+    return Found(results=tuple(results.values()), damaged=tuple(damaged.values()))
+
+
+def _result_folders(folder: epath.Path, depth: int) -> Iterator[epath.Path]:
+    names = {path.name: path for path in folder.iterdir()}
+    if "result.json" in names or "samples" in names:
+        yield folder
+    elif depth:
+        for name in sorted(names):
+            if name not in _NOT_SEARCHED and not name.startswith(".") and names[name].is_dir():
+                yield from _result_folders(names[name], depth - 1)
+
+
+def _samples_file(folder: epath.Path, task: str) -> epath.Path:
+    return folder / "samples" / f"{task.replace('/', '_').replace(':', '_')}.jsonl"
+
+
+def _check_record(record: dict[str, Any]) -> None:
+    for path in (("suite",), ("split",), ("model", "name"), ("run", "kind"), ("average", "name")):
+        value: Any = record
+        for key in path:
+            value = value[key]
+        if not isinstance(value, str):
+            raise ValueError(f"{'.'.join(path)} is {value!r}, not a text")
+    step = record["run"].get("step")
+    if step is not None and not isinstance(step, int):
+        raise ValueError(f"run.step is {step!r}, not a number of steps")
+    for name, task in record["tasks"].items():
+        if task["headline"] not in task["metrics"]:
+            raise ValueError(f"task {name!r} has no score of its headline {task['headline']!r}")
+        if not isinstance(task["num_samples"], int):
+            raise ValueError(f"task {name!r} has num_samples {task['num_samples']!r}")
+        for metric, measured in task["metrics"].items():
+            if "missing" not in measured:
+                _check_score(measured, f"task {name!r}, {metric}")
+    for category, measured in record["categories"].items():
+        _check_score(measured, f"category {category!r}")
+    if record["average"].get("mean") is not None:
+        _check_score(record["average"], f"average {record['average']['name']!r}")
+
+
+def _check_score(measured: dict[str, Any], where: str) -> None:
+    interval = measured.get("interval")
+    for number in (measured["mean"], *(interval or ())):
+        if not isinstance(number, int | float) or not math.isfinite(number):
+            raise ValueError(f"{where} is {number!r}, not a score")
+    if interval is not None and len(interval) != 2:
+        raise ValueError(f"{where} has {interval!r} for an interval, not [low, high]")
+
+
+def _check_samples(result: Result, task: str) -> None:
+    """Holds the recorded headline score against the samples it was computed from."""
+    measured = result.tasks[task]
+    headline, path = measured["headline"], _samples_file(result.folder, task)
+    ids, scores = [], []
+    for sample in read_samples(result, task):
+        ids.append(sample["id"])
+        if isinstance(sample["scores"].get(headline), int | float):
+            scores.append(sample["scores"][headline])
+    if len(ids) != measured["num_samples"]:
+        raise DamagedResult(f"{path}: {len(ids)} of {measured['num_samples']} samples are there")
+    if len(set(ids)) != len(ids):
+        raise DamagedResult(f"{path}: a sample id stands there twice")
+    recorded = measured["metrics"][headline].get("mean")
+    if scores and recorded is not None:
+        mean = math.fsum(scores) / len(scores)
+        if len(scores) != len(ids) or abs(mean - recorded) > 1e-6:
+            raise DamagedResult(
+                f"{path}: mean {headline} over {len(scores)} scored samples is {mean:.6f},"
+                f" but result.json says {recorded:.6f}"
+            )
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def _write(path: epath.Path, text: str) -> None:
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_text(text, encoding="utf-8")
+    unfinished.replace(path)

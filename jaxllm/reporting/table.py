@@ -1,0 +1,157 @@
+"""The table of scores: rows are runs, columns the average and the categories, each with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import rich.box
+import rich.markup
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from jaxllm.reporting.boards import CONTROL, MAJORITY, Board, differing_conditions, role_of
+from jaxllm.reporting.results import Result
+
+MISSING = "–"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """A score with its interval (None where there is none); `mean` None is a missing score."""
+
+    mean: float | None
+    low: float | None = None
+    high: float | None = None
+    marks: tuple[int, ...] = ()  # the footnotes it points to, from 1
+
+    @property
+    def half_width(self) -> float | None:
+        """What stands behind the ±."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One run: its label, the part it plays, and a cell for each column."""
+
+    label: str
+    role: str
+    cells: tuple[Cell, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreTable:
+    """The table before it is drawn, shared by the terminal, the HTML page and --json."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    footnotes: tuple[str, ...]
+
+
+def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
+    """The board's runs as a table; with `all_steps` the earlier steps of each run too."""
+    runs = list(board.runs)
+    for result in board.earlier if all_steps else ():
+        runs.append(result)
+    if all_steps:
+        runs.sort(key=lambda run: (role_of(run) not in (MAJORITY, CONTROL), run.step or 0))
+    footnotes: list[str] = []
+    rows = tuple(
+        Row(label=board.label(run), role=role_of(run), cells=tuple(_cells(board, run, footnotes)))
+        for run in runs
+    )
+    return ScoreTable(
+        title=board.title,
+        columns=(board.average, *board.categories),
+        rows=rows,
+        footnotes=(*footnotes, *differing_conditions(board)),
+    )
+
+
+def render(table: ScoreTable) -> RenderableType:
+    """The table for a terminal, by rich."""
+    grid = Table(title=rich.markup.escape(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    grid.add_column("run", overflow="fold", min_width=16)
+    for index, column in enumerate(table.columns):
+        grid.add_column(column, justify="right", no_wrap=True, style="bold" if index == 0 else "")
+    for row in table.rows:
+        style = "dim" if row.role in (MAJORITY, CONTROL) else ""
+        grid.add_row(Text(row.label), *map(_cell_text, row.cells), style=style)
+    notes = [Text(f"[{number}] {note}") for number, note in enumerate(table.footnotes, start=1)]
+    return Group(grid, Text("score, and half its 95 % confidence interval below"), *notes)
+
+
+def _cell_text(cell: Cell) -> Text:
+    marks = "".join(f"[{mark}]" for mark in cell.marks)
+    if cell.mean is None:
+        return Text(f"{MISSING}{marks}")
+    text = Text(f"{cell.mean:.3f}{marks}")
+    if cell.half_width is not None:
+        text.append(f"\n±{cell.half_width:.3f}", style="dim")
+    return text
+
+
+def _cells(board: Board, run: Result, footnotes: list[str]) -> list[Cell]:
+    record = run.record
+    average, missing = record["average"], list(record["average"].get("missing", ()))
+    note = ""
+    if missing:
+        note = f"{average['name']} of {len(record['categories'])} categories, without " + ", ".join(
+            missing
+        )
+    cells = [_cell(average, note, footnotes)]
+    for category in board.categories:
+        measured = record["categories"].get(category, {})
+        cells.append(_cell(measured, "" if measured else _why_missing(run, category), footnotes))
+    return cells
+
+
+def _cell(measured: dict[str, Any], note: str, footnotes: list[str]) -> Cell:
+    marks: tuple[int, ...] = ()
+    if note:
+        if note not in footnotes:
+            footnotes.append(note)
+        marks = (footnotes.index(note) + 1,)
+    low, high = measured.get("interval") or (None, None)
+    return Cell(mean=measured.get("mean"), low=low, high=high, marks=marks)
+
+
+def _why_missing(run: Result, category: str) -> str:
+    reasons = []
+    for task, measured in run.tasks.items():
+        reason = measured["metrics"][measured["headline"]].get("missing")
+        if measured.get("category") == category and reason:
+            reasons.append(f"{task}: {reason}")
+    return "; ".join(reasons) or f"{category} was not measured"
+
+
+def as_records(tables: Sequence[ScoreTable]) -> list[dict[str, Any]]:
+    """The tables as plain lists and dicts, for JSON."""
+    return [
+        {
+            "title": table.title,
+            "rows": [
+                {
+                    "run": row.label,
+                    "role": row.role,
+                    "scores": {
+                        column: None
+                        if cell.mean is None
+                        else {"mean": cell.mean, "interval": _pair(cell)}
+                        for column, cell in zip(table.columns, row.cells, strict=True)
+                    },
+                }
+                for row in table.rows
+            ],
+            "footnotes": list(table.footnotes),
+        }
+        for table in tables
+    ]
+
+
+def _pair(cell: Cell) -> list[float] | None:
+    return None if cell.low is None or cell.high is None else [cell.low, cell.high]

@@ -1,0 +1,121 @@
+"""From a task to its questions: rows of the corpus as messages, shots in front."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import Any
+
+from etils import epath
+
+from jaxllm import corpora
+from jaxllm.errors import UserError
+from jaxllm.tasks.registry import JSONL_PREFIX
+from jaxllm.tasks.task import Sample, Task
+from jaxllm.text.example import Example, Message, example_from_record
+
+
+def load_samples(
+    task: Task,
+    *,
+    split: str,
+    data_dir: str | os.PathLike,
+    max_samples: int | None = None,
+    num_shots: int | None = None,
+) -> list[Sample]:
+    """The first `max_samples` questions of a split (None or -1: all), in the corpus's order.
+
+    Shots are the first `num_shots` rows of train (None: as the task says), the same for every
+    question; train is never asked with its own rows as shots in front of them. Raises UserError
+    when the corpus is not prepared, lacks the split, or train has fewer rows than shots.
+    """
+    num_shots = task.num_shots if num_shots is None else num_shots
+    if task.corpus.startswith(JSONL_PREFIX):
+        examples = _examples_of_file(task)
+        shots, asked = examples[:num_shots], examples[num_shots:]
+        available = len(shots)
+    else:
+        asked = _examples_of_corpus(task, split, data_dir)
+        train = _examples_of_corpus(task, "train", data_dir) if num_shots else []
+        shots, available = train[:num_shots], len(train)
+        asked = asked[num_shots:] if split == "train" else asked
+    if available < num_shots:
+        raise UserError(
+            f"{task.name} has {available} rows to take shots from: set num_shots to at most that,"
+            f" not {num_shots}"
+        )
+    if max_samples is not None and max_samples >= 0:
+        asked = asked[:max_samples]
+    return [_sample(example, shots) for example in asked]
+
+
+def data_sha256(task: Task, *, split: str, data_dir: str | os.PathLike) -> str:
+    """What identifies the data a task asks: the split's digest, or that of the user's file."""
+    if task.corpus.startswith(JSONL_PREFIX):
+        return hashlib.sha256(_path(task).read_bytes()).hexdigest()
+    digests = corpora.info(task.corpus, data_dir)["sha256"]
+    if split not in digests:
+        raise UserError(f"{task.corpus} has no split {split!r}; it has {', '.join(digests)}")
+    return digests[split]
+
+
+def _sample(example: Example, shots: list[Example]) -> Sample:
+    *question, answer = example.messages
+    prompt = [message for shot in shots for message in shot.messages] + question
+    return Sample(example.id, _instruction_once(prompt), answer.content, _input(question[-1]))
+
+
+def _instruction_once(messages: list[Message]) -> tuple[Message, ...]:
+    """Later user turns that repeat the first instruction keep only their input."""
+    users = [message for message in messages if message.role == "user"]
+    first = users[0]
+    return tuple(
+        Message(role="user", content="", context=message.context)
+        if message.role == "user"
+        and message is not first
+        and message.context
+        and message.content == first.content
+        else message
+        for message in messages
+    )
+
+
+def _input(message: Message) -> str:
+    return message.context or message.content
+
+
+def _examples_of_corpus(task: Task, split: str, data_dir: str | os.PathLike) -> list[Example]:
+    return [
+        _example(task, row, row["id"]) for row in corpora.load(task.corpus, split, data_dir=data_dir)
+    ]
+
+
+def _examples_of_file(task: Task) -> list[Example]:
+    path = _path(task)
+    examples = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            record = json.loads(line)
+            examples.append(_example(task, record, str(record.get("id", number))))
+        except (ValueError, AttributeError, UserError) as error:
+            raise UserError(f"{path}, line {number}: {error}") from error
+    return examples
+
+
+def _example(task: Task, record: dict[str, Any], id: str) -> Example:
+    if task.instruction is not None and "output" in record:
+        record = {**record, "instruction": task.instruction}
+    example = example_from_record(record, id=id)
+    if len(example.messages) < 2 or example.messages[-1].role != "assistant":
+        raise UserError(f"record {id} asks nothing: give it a question and an answer")
+    return example
+
+
+def _path(task: Task) -> epath.Path:
+    path = epath.Path(task.corpus.removeprefix(JSONL_PREFIX))
+    if not path.exists():
+        raise UserError(f"{task.name}: there is no file {path}")
+    return path

@@ -1,0 +1,54 @@
+"""The values of this room: a Task says what is asked and how it is scored, a Suite pins a set."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from jaxllm.text.example import Message
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Task:
+    """A corpus with everything that moves its score besides the model.
+
+    `corpus` is a corpus name or `jsonl:PATH`. The first of `metrics` is the headline: it stands for
+    the task in its category. `num_shots` rows from the head of train come before every question.
+    `instruction` replaces the corpus's own. `bos` and `template` are as in `jaxllm.text.templates`,
+    `extraction` as in `jaxllm.text.extraction`; `stop` lists strings that end an answer.
+    """
+
+    name: str
+    corpus: str
+    category: str | None
+    metrics: tuple[str, ...]
+    max_new_tokens: int
+    num_shots: int = 0
+    template: str = "llm_jp_v1.3"
+    extraction: str = "v1.3"
+    bos: str = "never"
+    instruction: str | None = None
+    stop: tuple[str, ...] = ()
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """One question: the messages of its prompt, shots included, and the answer to expect."""
+
+    id: str
+    messages: tuple[Message, ...]
+    gold: str
+    input: str
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Suite:
+    """Tasks under a pinned version, the order of its categories, and the name of their average.
+
+    A category without a task is one the suite has but this program cannot ask yet; `aggregate`
+    reports it as missing.
+    """
+
+    name: str
+    tasks: tuple[Task, ...]
+    categories: tuple[str, ...]
+    average_name: str = "AVR"

@@ -1,0 +1,1 @@
+"""Tokenizers, prompt templates that return ids and loss weights together, answer extraction."""

@@ -1,0 +1,176 @@
+"""Conversations with special tokens around the turns: Jinja chat templates, and ChatML."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import jinja2.ext
+import jinja2.sandbox
+
+from jaxllm.errors import UserError
+from jaxllm.text.example import Message
+from jaxllm.text.spans import SpanWriter
+from jaxllm.text.special_tokens import SpecialTokens, unused_mark
+
+
+def write_chatml(writer: SpanWriter, messages: Sequence[Message]) -> None:
+    """The ChatML format; `<|im_end|>` ends an answer, whatever the tokenizer's eos is."""
+    special = writer.tokenizer.special
+    missing = [name for name in ("<|im_start|>", "<|im_end|>") if name not in special.ids]
+    if missing:
+        raise UserError(
+            f"template chatml needs the special token {missing[0]}, which the tokenizer "
+            f'{writer.tokenizer.name} has not; use the template "llm_jp_3" or "plain"'
+        )
+    mark = unused_mark(message.content + message.context for message in messages)
+    for message in messages:
+        writer.marked_text(f"<|im_start|>{message.role}\n", mark=mark)
+        text = special.mask(text_with_context(message), mark)
+        writer.marked_text(f"{text}<|im_end|>", mark=mark, trained=message.role == "assistant")
+        writer.marked_text("\n", mark=mark)
+    if messages[-1].role == "user":
+        writer.marked_text("<|im_start|>assistant\n", mark=mark)
+
+
+def write_chat(
+    writer: SpanWriter,
+    messages: Sequence[Message],
+    *,
+    date: str,
+    variables: Mapping[str, Any],
+) -> None:
+    """The tokenizer's own Jinja template, as transformers renders it.
+
+    The place of each answer is found by rendering the messages before it with the generation
+    prompt; the answer reaches to the special token that ends its turn, or, at the end of a
+    template that prints none, to an eos that is added. Names of special tokens within a message
+    stay ordinary text.
+
+    Raises UserError where the template refuses the messages, or where the conversation so far is
+    written differently once more follows, so that no prompt would match what was trained.
+    """
+    tokenizer = writer.tokenizer
+    special = tokenizer.special
+    mark = unused_mark(message.content + message.context for message in messages)
+    turns = [
+        {"role": message.role, "content": special.mask(text_with_context(message), mark)}
+        for message in messages
+    ]
+    names = {
+        f"{key}_token": name
+        for key in ("bos", "eos", "pad", "unk")
+        if (name := tokenizer.token_string(getattr(tokenizer, f"{key}_id"))) is not None
+    }
+    source = tokenizer.chat_template
+    whose = f"the chat template of {tokenizer.name}"
+
+    def rendered(turns: Sequence[Mapping[str, str]], *, asks: bool) -> str:
+        values = {**names, **variables, "strftime_now": functools.partial(_strftime, date)}
+        return _render(source, turns, asks=asks, values=values, whose=whose)
+
+    full = rendered(turns, asks=messages[-1].role == "user")
+    # SmolLM2's bos is `<|im_start|>`: only a template that prints bos by its name opens with it.
+    writer.begins_with_bos = "bos_token" in source and full.startswith(names.get("bos_token", "\0"))
+    cursor, closed = 0, True
+    for index, message in enumerate(messages):
+        if message.role != "assistant":
+            continue
+        prompt = rendered(turns[:index], asks=True)
+        if not full.startswith(prompt) or len(prompt) < cursor:
+            raise UserError(
+                f"{whose} writes the conversation before message {index} differently once the "
+                'answer follows, so prompts would not match what is trained; use "chatml" or '
+                '"llm_jp_3", or drop all but the last turn'
+            )
+        own = rendered(turns[: index + 1], asks=False)
+        stop, closed = _answer_end(full, len(prompt), own, special)
+        writer.marked_text(full[cursor : len(prompt)], mark=mark)
+        writer.marked_text(full[len(prompt) : stop], mark=mark, trained=True)
+        cursor = stop
+    writer.marked_text(full[cursor:], mark=mark)
+    if messages[-1].role == "assistant" and not closed:
+        writer.token(tokenizer.eos_id, trained=True)
+
+
+def text_with_context(message: Message) -> str:
+    """Returns a message as one text, the context behind the content with a blank line between."""
+    return "\n\n".join(filter(None, (message.content, message.context)))
+
+
+def _answer_end(full: str, start: int, own: str, special: SpecialTokens) -> tuple[int, bool]:
+    """Where the answer that starts at `start` ends, and whether a special token ends it.
+
+    `own` is the rendering of the conversation up to this answer.
+    """
+    found = [(start + a, start + b) for a, b, _ in special.find(full[start:])]
+    if full.startswith(own):
+        inside = [end for _, end in found if end <= len(own)]
+        if inside and not full[inside[-1] : len(own)].strip():
+            return inside[-1], True
+        return len(own), False
+    # Some templates end a turn of the past otherwise than the last one (`<|end|>`, `<|return|>`):
+    # the end token is the first one that reaches beyond what both renderings share.
+    shared = next(i for i, (a, b) in enumerate(zip(full, own, strict=False)) if a != b)
+    end = next((end for _, end in found if end > shared), None)
+    return (len(full), False) if end is None else (end, True)
+
+
+def _render(
+    source: str,
+    turns: Sequence[Mapping[str, str]],
+    *,
+    asks: bool,
+    values: Mapping[str, Any],
+    whose: str,
+) -> str:
+    try:
+        return _compiled(source).render(
+            messages=list(turns),
+            tools=None,
+            documents=None,
+            add_generation_prompt=asks,
+            **values,
+        )
+    except jinja2.TemplateError as error:
+        raise UserError(f"{whose} refuses these messages: {error}") from None
+
+
+class _GenerationBlock(jinja2.ext.Extension):
+    """`{% generation %}`, with which templates mark answers for transformers: the text inside."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Any) -> Any:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(source: str) -> jinja2.Template:
+    # The settings transformers renders chat templates with.
+    environment = jinja2.sandbox.ImmutableSandboxedEnvironment(
+        trim_blocks=True,
+        lstrip_blocks=True,
+        extensions=[jinja2.ext.loopcontrols, _GenerationBlock],
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _raise
+    return environment.from_string(source)
+
+
+def _to_json(value: Any, indent: int | None = None) -> str:
+    # Jinja's own filter escapes HTML characters, which no prompt wants.
+    return json.dumps(value, ensure_ascii=False, indent=indent)
+
+
+def _raise(message: str) -> None:
+    raise jinja2.TemplateError(message)
+
+
+def _strftime(date: str, form: str) -> str:
+    return datetime.datetime.fromisoformat(date).strftime(form)

@@ -1,0 +1,322 @@
+"""Train a model from a config: the whole story, top to bottom.
+
+jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import math
+import os
+import sys
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+from etils import epath
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from jaxllm.compilation_cache import enable_compilation_cache
+from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
+from jaxllm.defaults import data_dir as resolve_data_dir
+from jaxllm.errors import UserError
+from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
+from jaxllm.input.batches import example_ids
+from jaxllm.input.device import prefetch
+from jaxllm.input.mixture import Mixture, read_mixture
+from jaxllm.input.plan import Plan
+from jaxllm.input.report import describe_input, format_input
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.decoder import logical_axes, num_params
+from jaxllm.models.zoo import model_config_from_settings
+from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jaxllm.objectives.sft import sft_loss
+from jaxllm.objectives.train_state import (
+    State,
+    abstract_state,
+    fresh_params,
+    fresh_state,
+    make_train_step,
+)
+from jaxllm.observe.memory import peak_rss_mb
+from jaxllm.observe.progress import Progress
+from jaxllm.observe.writer import Writer
+from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
+from jaxllm.parallel.rules import partition_spec
+from jaxllm.text.templates import describe
+from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
+from jaxllm.verb import Verb, run_verb
+from jaxllm.weights.checkpoint import Checkpoints
+from jaxllm.weights.load import load_model
+
+
+def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+    """Trains as `config` says and leaves checkpoints, metrics and evaluations in `workdir`.
+
+    A workdir that holds a checkpoint is resumed from the newest whole one, to the same bits as a
+    run that was never interrupted.
+
+    Returns:
+        The last step's metrics and every evaluator's last summary, by name.
+
+    Raises:
+        UserError: a config, data or checkpoint that cannot work, or a loss that is not finite.
+    """
+    folder = epath.Path(workdir)
+    folder.mkdir(parents=True, exist_ok=True)
+    save_config(config, folder / CONFIG_FILE)
+    enable_compilation_cache()
+
+    # ---- Mesh ----------------------------------------------------------------------------------
+    mesh = make_mesh(MeshShape(**config.mesh))
+    _say(f"mesh: {describe_mesh(mesh)}")
+
+    # ---- Model and tokenizer -------------------------------------------------------------------
+    params, model_config, tokenizer = _start(config, mesh)
+    _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
+
+    # ---- Data ----------------------------------------------------------------------------------
+    data_dir = resolve_data_dir(config.data_dir)
+    mixture = read_mixture(config, tokenizer, data_dir=data_dir)
+    plan = mixture.plan
+    _check_rows(config, mesh)
+    facts = describe_input(plan, mixture.sources)
+    _say(format_input(facts))
+    _say("the first example, its trained part marked:")
+    _say(describe(tokenizer, mixture.first_example()))
+
+    # ---- State ---------------------------------------------------------------------------------
+    settings = OptimizerSettings(**config.optimizer)
+    schedule = learning_rate(settings, plan.num_steps)
+    with jax.set_mesh(mesh):
+        optimizer = make_optimizer(settings, plan.num_steps, logical_axes(model_config))
+        target = abstract_state(model_config, optimizer, mesh)
+        checkpoints = Checkpoints(
+            folder / "checkpoints",
+            model_config=model_config,
+            tokenizer=tokenizer,
+            keep_last=config.checkpoint.keep_last,
+            keep_every=config.checkpoint.keep_every,
+            best_metric=config.checkpoint.best_metric,
+            best_mode=config.checkpoint.best_mode,
+        )
+        start_step, tokens, state = _resume(checkpoints, target, plan)
+        if state is None:
+            state = fresh_state(params, optimizer, target)
+        del params
+
+        # ---- Step ------------------------------------------------------------------------------
+        loss = functools.partial(sft_loss, loss_capacity=mixture.loss_capacity)
+        train_step = make_train_step(model_config, optimizer, loss, schedule, target)
+
+        # ---- Evaluators ------------------------------------------------------------------------
+        context = EvalContext(
+            model_config=model_config,
+            tokenizer=tokenizer,
+            mesh=mesh,
+            data_dir=data_dir,
+            name=folder.name,
+            source=os.fspath(folder),
+            config=plain_dict(config),
+        )
+        evaluators = make_evaluators(config.evals, context, num_steps=plan.num_steps)
+
+        # ---- Loop ------------------------------------------------------------------------------
+        run = _Run(config, folder, mixture, evaluators, checkpoints, tokens)
+        try:
+            state = run.loop(state, start_step, train_step, mesh)
+        finally:
+            run.close()
+    return run.summary
+
+
+class _Run:
+    """The loop's books: what is logged, evaluated and saved at which step."""
+
+    def __init__(
+        self,
+        config: ConfigDict,
+        folder: epath.Path,
+        mixture: Mixture,
+        evaluators: Sequence[ScheduledEvaluator],
+        checkpoints: Checkpoints,
+        tokens: float,
+    ) -> None:
+        self.config, self.folder, self.mixture = config, folder, mixture
+        self.plan, self.evaluators, self.checkpoints = mixture.plan, evaluators, checkpoints
+        self.writer = Writer(folder)
+        self.summary: dict[str, Any] = {}
+        self._pending: tuple[int, dict[str, jax.Array]] | None = None
+        self._scores: dict[str, float] = {}
+        self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
+
+    def loop(self, state: State, start_step: int, train_step: Any, mesh: Mesh) -> State:
+        """Steps `start_step` to the plan's last, with everything that happens between them."""
+        last = self.plan.num_steps
+        every = self.config.checkpoint.every
+        layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
+        accumulation = self.config.input.accumulation
+        if start_step == 0:
+            self._evaluate(state, 0)
+        batches = prefetch(
+            self.plan,
+            self.mixture.sources,
+            start_step,
+            last - start_step,
+            layout,
+            accumulation,
+        )
+        with batches, Progress("training", total=last, unit="steps", completed=start_step) as bar:
+            for index, batch in batches:
+                state, metrics = train_step(state, batch)
+                step = index + 1
+                # Metrics are read one step late, so that the device never waits for the host.
+                self._read_pending(bar)
+                self._pending = (step, metrics)
+                is_saved = step == last or (every > 0 and step % every == 0)
+                if is_saved or any(item.is_due(step, last) for item in self.evaluators):
+                    self._read_pending(bar)
+                    self._evaluate(state, step)
+                if is_saved:
+                    extra = {"plan_digest": self.plan.digest, "tokens": self._tokens}
+                    self.checkpoints.save(step, state, metrics=self._scores, extra=extra)
+        self._read_pending(None)
+        self.checkpoints.wait()
+        self.summary |= {"steps": last, "input_wait_s": round(batches.wait_seconds, 3)}
+        self.summary["peak_rss_mb"] = round(peak_rss_mb())
+        return state
+
+    def close(self) -> None:
+        """Ends what runs beside the loop; safe after a failure in it."""
+        self.writer.close()
+        self.checkpoints.close()
+
+    def _read_pending(self, bar: Progress | None) -> None:
+        if self._pending is None:
+            return
+        step, metrics = self._pending
+        self._pending = None
+        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        if not math.isfinite(values["loss"]) or not math.isfinite(values["grad_norm"]):
+            self._refuse(step, values)
+        self._tokens += values["tokens"]
+        self._tokens_since += values["tokens"]
+        if bar is not None:
+            bar.update(1, loss=values["loss"])
+        if step % self.config.log_every == 0 or step == self.plan.num_steps:
+            now = time.monotonic()
+            values["tokens_per_second"] = self._tokens_since / max(now - self._clock, 1e-9)
+            values["tokens_seen"] = self._tokens
+            values["epoch"] = float(self.plan.step_epochs[step])
+            self._clock, self._tokens_since = now, 0.0
+            self.writer.scalars(step, values)
+            self.summary |= values
+
+    def _refuse(self, step: int, values: dict[str, float]) -> None:
+        ids = [
+            name for row in example_ids(self.plan, step - 1, self.mixture.sources) for name in row
+        ]
+        saved = self.checkpoints.latest_step()
+        last_good = (
+            f"the last good checkpoint is step {saved} in {self.folder / 'checkpoints'}"
+            if saved is not None
+            else "no checkpoint was saved before it"
+        )
+        shown = ", ".join(ids[:8]) + (f" and {len(ids) - 8} more" if len(ids) > 8 else "")
+        raise UserError(
+            f"the loss of step {step} is {values['loss']} (gradient norm {values['grad_norm']}); "
+            f"its batch held {shown}; {last_good}. A lower --config.optimizer.peak_lr, a longer "
+            "warmup, or leaving out the examples named usually helps"
+        )
+
+    def _evaluate(self, state: State, step: int) -> None:
+        for item in self.evaluators:
+            if not item.is_due(step, self.plan.num_steps):
+                continue
+            started = time.monotonic()
+            summary = item.run(
+                state["params"], step=step, tokens=int(self._tokens), workdir=self.folder
+            )
+            self._clock += time.monotonic() - started
+            _say(f"step {step}: {item.name}: {item.describe(summary)}")
+            scores = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
+            self._scores |= scores
+            self.summary |= scores
+            self.writer.scalars(step, scores)
+
+
+def _start(config: ConfigDict, mesh: Mesh) -> tuple[Any, ModelConfig, Tokenizer]:
+    if config.init_from:
+        model = load_model(
+            config.init_from,
+            dtype=config.model.dtype,
+            param_dtype=config.model.param_dtype,
+            mesh=mesh,
+        )
+        numerics = {name: config.model[name] for name in ("attention", "remat", "scan_unroll")}
+        tokenizer = load_tokenizer(config.tokenizer) if config.tokenizer else model.tokenizer
+        return model.params, model.config.replace(**numerics), tokenizer
+    if not config.tokenizer:
+        raise UserError(
+            "config.tokenizer is empty and there is no config.init_from to take one from: "
+            "name a tokenizer file or folder"
+        )
+    tokenizer = load_tokenizer(config.tokenizer)
+    model_config = model_config_from_settings(config.model, vocab_size=tokenizer.vocab_size)
+    return fresh_params(model_config, mesh, config.seed), model_config, tokenizer
+
+
+def _resume(checkpoints: Checkpoints, target: State, plan: Plan) -> tuple[int, float, State | None]:
+    latest = checkpoints.latest_step()
+    if latest is None:
+        return 0, 0.0, None
+    state, extra = checkpoints.restore(latest, target)
+    if extra.get("plan_digest") != plan.digest:
+        raise UserError(
+            f"the checkpoint of step {latest} was made with other data or another order "
+            "(mixture, seed, rows, length, packing or tokenizer changed): start in a new workdir, "
+            "or set config.init_from to this one's checkpoint"
+        )
+    _say(f"resuming after step {latest}")
+    return latest, float(extra["tokens"]), state
+
+
+def _check_rows(config: ConfigDict, mesh: Mesh) -> None:
+    splits = mesh.shape["data"] * mesh.shape["fsdp"]
+    rows, accumulation = config.input.rows, config.input.accumulation
+    if rows % (splits * accumulation):
+        step = splits * accumulation
+        raise UserError(
+            f"config.input.rows={rows} does not divide over data x fsdp = {splits} devices and "
+            f"{accumulation} micro-batches: use a multiple of {step}, such as "
+            f"{max(step, round(rows / step) * step)}"
+        )
+
+
+def _say(text: str) -> None:
+    if jax.process_index() == 0:
+        print(text, flush=True)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `jaxllm train`."""
+    parser = argparse.ArgumentParser(
+        prog="jaxllm train",
+        description="Train a model from a config, with its evaluators running alongside.",
+        epilog="example: jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke "
+        "--config.optimizer.peak_lr=1e-4",
+    )
+    add_config_flags(parser)
+    parser.add_argument("--workdir", required=True, help="where checkpoints and results go")
+    args, unknown = parser.parse_known_args(argv)
+    train(config_from_args(args, unknown), args.workdir)
+    return 0
+
+
+sys.modules[__name__].__class__ = Verb
+
+if __name__ == "__main__":
+    sys.exit(run_verb(main))
