@@ -4,7 +4,7 @@
 
     model = jaxllm.load_model("path/or/checkpoint")
     jaxllm.train(config, workdir)
-    jaxllm.evaluate(config, workdir)
+    jaxllm.evaluate(config, model, workdir)
 
 Importing the package imports nothing heavy: each name below is imported when it is first used.
 """

@@ -61,5 +61,5 @@ def _dispatch(argv: Sequence[str] | None) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs `jaxllm` with these arguments (default: the command line) and returns the exit status."""
+    """Runs `jaxllm` with these arguments (default: the command line's); returns the exit status."""
     return run_verb(_dispatch, argv)

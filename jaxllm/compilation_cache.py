@@ -17,7 +17,8 @@ def enable_compilation_cache() -> str | None:
     The folder is, in this order: `$JAXLLM_COMPILATION_CACHE` (`off` turns the cache off), the one
     that JAX was already given (`$JAX_COMPILATION_CACHE_DIR`), `~/.cache/jaxllm/jax`.
     """
-    folder = os.environ.get(_VARIABLE) or jax.config.jax_compilation_cache_dir or _DEFAULT
+    jax_folder = jax.config.jax_compilation_cache_dir  # type: ignore[attr-defined]
+    folder = os.environ.get(_VARIABLE) or jax_folder or _DEFAULT
     if folder == "off":
         jax.config.update("jax_enable_compilation_cache", False)
         return None

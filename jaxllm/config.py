@@ -32,12 +32,12 @@ _FLAG = "--config"
 
 
 def load_config(spec: str | os.PathLike[str], overrides: Sequence[str] = ()) -> ConfigDict:
-    """Returns the resolved config that `spec` names, with `overrides` (`a.b=value`) applied in order.
+    """Returns the resolved config that `spec` names, with `overrides` (`a.b=value`) applied.
 
     `spec` is `path.py`, `path.py:arg` (calls `get_config(arg)`), a JSON file written by
-    `save_config`, or a folder that holds one as `config.json`. Raises `UserError` for a missing file,
-    an error inside `get_config` (with its line), an unknown field, a value of the wrong type, and a
-    value that JSON cannot hold.
+    `save_config`, or a folder that holds one as `config.json`. Raises `UserError` for a missing
+    file, an error inside `get_config` (with its line), an unknown field, a value of the wrong type,
+    and a value that JSON cannot hold.
     """
     spec = os.fspath(spec)
     with_arg = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
@@ -54,11 +54,11 @@ def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
 
     The file appears whole or not at all: it is written beside its place and then renamed.
     """
-    path = epath.Path(path)
-    partial = path.parent / f"{path.name}.partial"
+    place = epath.Path(path)
+    partial = place.parent / f"{place.name}.partial"
     text = json.dumps(plain_dict(config), indent=2, ensure_ascii=False) + "\n"
     partial.write_text(text, encoding="utf-8")
-    partial.replace(path)
+    partial.replace(place)
 
 
 def plain_dict(config: ConfigDict) -> dict[str, Any]:
@@ -70,7 +70,7 @@ def plain_dict(config: ConfigDict) -> dict[str, Any]:
 
 
 def config_digest(config: ConfigDict) -> str:
-    """The sha256 (hex) of the resolved config: the same in every process, another for any change."""
+    """The sha256 (hex) of the resolved config: the same everywhere, another for any change."""
     canonical = json.dumps(plain_dict(config), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 

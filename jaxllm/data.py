@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from jaxllm import corpora
 from jaxllm.observe.progress import Progress
-from jaxllm.paths import data_dir as resolve_data_dir
+from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
 
 
@@ -55,8 +55,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _prepare(names: Sequence[str], data_dir: str, raw_dir: str | None) -> None:
     for name in names:
-        with Progress(f"preparing {name}", total=None, unit="examples") as bar:
-            corpora.prepare([name], data_dir=data_dir, raw_dir=raw_dir, progress=bar.update)
+        with Progress(f"preparing {name}", total=None, unit="rows") as bar:
+            done: dict[str, int] = {}
+
+            def advance(what: str, so_far: int, total: int | None, done=done, bar=bar) -> None:
+                bar.update(so_far - done.get(what, 0), now=what)
+                done[what] = so_far
+
+            corpora.prepare([name], data_dir=data_dir, raw_dir=raw_dir, progress=advance)
         _describe(name, data_dir)
 
 

@@ -11,7 +11,6 @@ def get_config():
 from __future__ import annotations
 
 import dataclasses
-import os
 
 from ml_collections import ConfigDict
 
@@ -28,7 +27,7 @@ def train_config() -> ConfigDict:
             # Empty: fresh weights of `architecture`.
             "init_from": "",
             "model": model_settings(),
-            # A tokenizer file or folder; empty: the one that comes with `init_from`.
+            # A tokenizer file or folder; "mini": the embedded suite's; empty: that of `init_from`.
             "tokenizer": "",
             "data_dir": "",
             # What to train on. An entry: source, and optionally split, template, weight, repeat,
@@ -103,9 +102,3 @@ def mixture_entry(source: str, **changes: object) -> dict[str, object]:
         "max_examples": 0,
     }
     return entry | changes
-
-
-def data_dir(setting: str) -> str:
-    """The folder of prepared corpora: the config's, JAXLLM_DATA_DIR, or the user's cache."""
-    fallback = os.path.join(os.path.expanduser("~"), ".cache", "jaxllm", "data")
-    return setting or os.environ.get("JAXLLM_DATA_DIR") or fallback

@@ -16,10 +16,10 @@ from ml_collections import ConfigDict
 
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
-from jaxllm.defaults import data_dir as resolve_data_dir
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
 from jaxllm.parallel.mesh import MeshShape, make_mesh
+from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.load import load_model
 

@@ -56,7 +56,7 @@ def read_requests(
             continue
         try:
             requests.append(_request(json.loads(line), tokenizer, template))
-        except (ValueError, TypeError, UserError) as error:
+        except (KeyError, ValueError, TypeError, UserError) as error:
             raise UserError(f"{path}, line {number}: {error}") from error
     if not requests:
         raise UserError(f"{path} holds no request")
@@ -99,29 +99,24 @@ def _request(record: Any, tokenizer: Tokenizer, template: str) -> Request:
     for field, kinds in _OPTIONAL.items():
         if field in record and not isinstance(record[field], kinds):
             raise UserError(f"{field} must be {' or '.join(kind.__name__ for kind in kinds)}")
-    options = {field: record[field] for field in _OPTIONAL if field in record}
+    options: dict[str, Any] = {field: record[field] for field in _OPTIONAL if field in record}
     if "stop" in options:
         options["stop"] = tuple(options["stop"])
+    if "prompt_ids" in record:
+        prompt_ids = [int(token) for token in record["prompt_ids"]]
+    else:
+        is_chat = "messages" in record
+        turns = record["messages"] if is_chat else [{"role": "user", "content": record["prompt"]}]
+        messages = [Message(role=turn["role"], content=turn["content"]) for turn in turns]
+        chosen = get_template(template if is_chat else "plain", tokenizer)
+        prompt_ids = chosen.prompt_ids(tokenizer, messages, bos="auto").tolist()
+        options["stop_ids"] = chosen.stop_ids(tokenizer)
     return Request(
         id=str(record["id"]),
-        prompt_ids=tuple(_prompt_ids(record, tokenizer, template)),
+        prompt_ids=tuple(prompt_ids),
         max_new_tokens=record["max_new_tokens"],
         **options,
     )
-
-
-def _prompt_ids(record: dict[str, Any], tokenizer: Tokenizer, template: str) -> Sequence[int]:
-    if "prompt_ids" in record:
-        return [int(token) for token in record["prompt_ids"]]
-    if "messages" in record:
-        messages = [
-            Message(role=message["role"], content=message["content"])
-            for message in record["messages"]
-        ]
-    else:
-        template, messages = "plain", [Message(role="user", content=record["prompt"])]
-    chosen = get_template(template, tokenizer)
-    return [int(token) for token in chosen.prompt_ids(tokenizer, messages, bos="auto")]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

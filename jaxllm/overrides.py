@@ -1,4 +1,4 @@
-"""`a.b=value` on the command line: find the field, read the value as the field's own type, set it."""
+"""`a.b=value` on the command line: find the field, read the value as its own type, set it."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ def apply_overrides(config: ConfigDict, overrides: Iterable[str]) -> None:
     """Sets fields of `config` in place from `path.to.field=value` strings, the last one winning.
 
     A value is read as the type that the field already has: an int may set a float, a float never an
-    int; `true/false`, `yes/no`, `on/off` and `1/0` set a bool; `1,2` or `(1, 2)` a tuple; `None` sets
-    any field. A field that is None, or new, takes a Python literal or else the text as it stands.
+    int; `true/false`, `yes/no`, `on/off` and `1/0` set a bool; `1,2` or `(1, 2)` a tuple; `None`
+    sets any field. A field that is None, or new, takes a Python literal or else the text as it is.
 
-    New names are taken only directly under the groups that the config lists in its own `open_groups`
-    (such as `open_groups=("mixture", "evals")`): `mixture.mine.weight=2` makes the entry `mine`, whose
-    fields are read like the fields of that name in the entries beside it. `mixture.mine=None` takes
-    an entry out. Raises `UserError` naming the nearest field, or the value that would work.
+    New names are taken only directly under the groups that the config lists in its own field
+    `open_groups` (such as `open_groups=("mixture", "evals")`): `mixture.mine.weight=2` makes the
+    entry `mine`, whose fields are read like the fields of that name in the entries beside it.
+    `mixture.mine=None` takes an entry out. Raises `UserError` naming the nearest field, or the
+    value that would work.
     """
     open_groups = tuple(config.get("open_groups", ()))
     created: set[str] = set()
@@ -92,8 +93,8 @@ def _new_entry(group: ConfigDict, text: str, path: str) -> Any:
         value = _literal_or_text(text)
         if not isinstance(value, dict):
             raise UserError(
-                f"config.{path} would be a new entry and needs fields, not {text!r}; set them one by "
-                f"one as --config.{path}.FIELD=VALUE, or together as --config.{path}='{{...}}'"
+                f"config.{path} would be a new entry and needs fields, not {text!r}; set them one "
+                f"by one as --config.{path}.FIELD=VALUE, or together as --config.{path}='{{...}}'"
             )
         return ConfigDict(value)
     return _read_like(beside, text, path)
@@ -133,7 +134,7 @@ def _number(like: Any, text: str) -> Any:
         return None
 
 
-def _read_sequence(like: Sequence[Any], text: str, path: str) -> Any:
+def _read_sequence(like: tuple[Any, ...] | list[Any], text: str, path: str) -> Any:
     values = _literal_or_text(text) if text.lstrip()[:1] in ("(", "[") else None
     if not isinstance(values, (tuple, list)):
         inner = text.strip().strip("()[]")

@@ -21,17 +21,17 @@ from ml_collections import ConfigDict
 
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
-from jaxllm.defaults import data_dir as resolve_data_dir
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
 from jaxllm.input.batches import example_ids
 from jaxllm.input.device import prefetch
+from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
 from jaxllm.input.report import describe_input, format_input
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import logical_axes, num_params
-from jaxllm.models.zoo import model_config_from_settings
+from jaxllm.models.decoder import Params, logical_axes, num_params
+from jaxllm.models.settings import NUMERICS, model_config_from_settings
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import (
@@ -46,8 +46,9 @@ from jaxllm.observe.progress import Progress
 from jaxllm.observe.writer import Writer
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.rules import partition_spec
-from jaxllm.text.templates import describe
+from jaxllm.text.spans import describe
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
+from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.checkpoint import Checkpoints
 from jaxllm.weights.load import load_model
@@ -75,11 +76,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     _say(f"mesh: {describe_mesh(mesh)}")
 
     # ---- Model and tokenizer -------------------------------------------------------------------
-    params, model_config, tokenizer = _start(config, mesh)
+    data_dir = resolve_data_dir(config.data_dir)
+    params, model_config, tokenizer = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data ----------------------------------------------------------------------------------
-    data_dir = resolve_data_dir(config.data_dir)
     mixture = read_mixture(config, tokenizer, data_dir=data_dir)
     plan = mixture.plan
     _check_rows(config, mesh)
@@ -248,7 +249,10 @@ class _Run:
             self.writer.scalars(step, scores)
 
 
-def _start(config: ConfigDict, mesh: Mesh) -> tuple[Any, ModelConfig, Tokenizer]:
+def _start(
+    config: ConfigDict, mesh: Mesh, data_dir: str
+) -> tuple[Params, ModelConfig, Tokenizer]:
+    named = mini_tokenizer(data_dir) if config.tokenizer == "mini" else config.tokenizer
     if config.init_from:
         model = load_model(
             config.init_from,
@@ -257,14 +261,14 @@ def _start(config: ConfigDict, mesh: Mesh) -> tuple[Any, ModelConfig, Tokenizer]
             mesh=mesh,
         )
         numerics = {name: config.model[name] for name in ("attention", "remat", "scan_unroll")}
-        tokenizer = load_tokenizer(config.tokenizer) if config.tokenizer else model.tokenizer
+        tokenizer = load_tokenizer(named) if named else model.tokenizer
         return model.params, model.config.replace(**numerics), tokenizer
-    if not config.tokenizer:
+    if not named:
         raise UserError(
             "config.tokenizer is empty and there is no config.init_from to take one from: "
             "name a tokenizer file or folder"
         )
-    tokenizer = load_tokenizer(config.tokenizer)
+    tokenizer = load_tokenizer(named)
     model_config = model_config_from_settings(config.model, vocab_size=tokenizer.vocab_size)
     return fresh_params(model_config, mesh, config.seed), model_config, tokenizer
 

@@ -38,7 +38,7 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
     """Runs a verb's `main` and returns the exit status of the process.
 
     A `UserError` becomes one line on stderr and status 2, Ctrl-C status 130, and a reader that went
-    away (`jaxllm report | head`) ends it quietly. Other exceptions are ours and keep their traceback.
+    away (`jaxllm report | head`) ends it quietly. Other exceptions are ours and keep their trace.
     """
     try:
         status = main(argv)

@@ -1,4 +1,4 @@
-"""What every test stands on: eight virtual CPU devices, compiled programs kept, data where it lies."""
+"""What every test stands on: eight virtual CPU devices, compiled programs kept, where data lies."""
 
 from __future__ import annotations
 

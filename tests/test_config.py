@@ -259,7 +259,7 @@ def test_a_placeholder_takes_a_value_of_its_type(tmp_path: Path) -> None:
         """,
     )
     assert load_config(path, ["steps=3"]).steps == 3
-    with pytest.raises(UserError, match="config.steps takes an int"):
+    with pytest.raises(UserError, match=r"config\.steps takes an int"):
         load_config(path, ["steps=3.5"])
 
 
@@ -284,7 +284,9 @@ def test_flags_with_and_without_an_equals_sign(config_file: Path) -> None:
 
 
 def test_other_unknown_flags_are_refused(config_file: Path) -> None:
-    with pytest.raises(UserError, match="there is no flag '--wrokdir=x'; did you mean --workdir?"):
+    with pytest.raises(
+        UserError, match=r"there is no flag '--wrokdir=x'; did you mean --workdir\?"
+    ):
         _parse(f"--config={config_file}", "--wrokdir=x")
     with pytest.raises(UserError, match=r"--config\.seed has no value"):
         _parse(f"--config={config_file}", "--config.seed", "--config.name=x")

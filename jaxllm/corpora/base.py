@@ -17,6 +17,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import tensorflow_datasets as tfds
 from etils import epath
 
@@ -125,7 +126,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             license=self.corpus.licence,
             features=tfds.features.FeaturesDict(
                 {
-                    "index": "int64",
+                    "index": np.int64,
                     "id": text(),
                     "instruction": text(),
                     "input": text(),
@@ -134,6 +135,12 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
             ),
             metadata=tfds.core.MetadataDict(),
         )
+
+    def _log_download_bytes(self) -> None:
+        """Says nothing: `progress` tells what goes on."""
+
+    def _log_download_done(self) -> None:
+        """Says nothing: `progress` tells what goes on."""
 
     def _split_generators(self, dl_manager):
         splits = self.corpus.read(self._open_raw)

@@ -35,7 +35,9 @@ def _read(open_raw: base.OpenRaw) -> Mapping[str, Sequence[base.Pair]]:
     def rows(file: raw.RawFile) -> list[Mapping]:
         return json.loads(open_raw(file.path).read_text(encoding="utf-8"))
 
-    worked = [_worked_pair(row["shot_example"]) for file in (_ZERO_SHOT, _SHOT) for row in rows(file)]
+    worked = [
+        _worked_pair(row["shot_example"]) for file in (_ZERO_SHOT, _SHOT) for row in rows(file)
+    ]
     asked = splits.shuffled(
         [base.Pair(row["question"].partition("\n解答：")[0], row["answer"]) for row in rows(_TEST)]
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
+import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
@@ -47,13 +49,14 @@ def prepare(
     """
     for name in names:
         builder = _builder(name, data_dir)
-        if builder.is_prepared():
+        if _is_prepared(builder):
             total = sum(split.num_examples for split in builder.info.splits.values())
             progress(f"prepare {name}", total, total)
             continue
         builder.raw_dir, builder.progress = raw_dir, progress
         tfds.display_progress_bar(False)
-        builder.download_and_prepare(file_format="array_record")
+        with _quiet():
+            builder.download_and_prepare(file_format="array_record")
 
 
 def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str, Any]]:
@@ -107,9 +110,29 @@ def _builder(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
     return origin(data_dir=epath.Path(data_dir), config=config, file_format="array_record")
 
 
+def _is_prepared(builder: base.CorpusBuilder) -> bool:
+    # TFDS writes this file last, into a folder that it then renames.
+    return (epath.Path(builder.data_dir) / "dataset_info.json").exists()
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps TFDS from warning that what it is about to prepare is not prepared yet."""
+    logger = logging.getLogger("absl")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+
+
 def _prepared(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
     builder = _builder(name, data_dir)
-    if not builder.is_prepared():
+    if not _is_prepared(builder) and not builder.corpus.files:
+        prepare([name], data_dir=data_dir)  # made here, not fetched: no reason to ask for it
+        builder = _builder(name, data_dir)
+    elif not _is_prepared(builder):
         raise UserError(
             f"{name} is not prepared in {os.fspath(data_dir)}: run"
             f" `jaxllm data prepare {name} --data_dir={os.fspath(data_dir)}` first"

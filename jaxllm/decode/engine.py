@@ -30,8 +30,6 @@ from jaxllm.text.tokenizer import Tokenizer
 
 # Steps between two looks at the text of a batch that has stop strings.
 _STOP_STRING_STRIDE = 8
-# Prompt tokens decoded before an answer, so that its first piece keeps its leading space.
-_CONTEXT_TOKENS = 8
 
 Progress = Callable[[int], None]
 
@@ -66,7 +64,7 @@ class Engine:
         self.config, self.tokenizer, self.mesh = config, tokenizer, mesh
         self.cache_bytes, self.max_rows = cache_bytes, max_rows
         self._params = unstack_layers(params, config)
-        self._end_ids = np.asarray([tokenizer.eos_id, *tokenizer.extra_stop_ids], np.int32)
+        self._end_ids = {tokenizer.eos_id, *tokenizer.extra_stop_ids}
 
     def generate(
         self, requests: Sequence[Request], progress: Progress | None = None
@@ -112,12 +110,17 @@ class Engine:
         prompts = np.full((batch.rows, batch.prompt_slots), self.tokenizer.pad_id, np.int32)
         pads = np.full(batch.rows, batch.prompt_slots - 1, np.int32)
         budgets = np.zeros(batch.rows, np.int32)
-        ignore_eos = np.zeros(batch.rows, bool)
+        ends = [
+            set() if request.ignore_eos else self._end_ids | set(request.stop_ids)
+            for request in group
+        ]
+        end_ids = np.full((batch.rows, max(1, *map(len, ends))), -1, np.int32)
         for row, request in enumerate(group):
             pads[row] = batch.prompt_slots - len(request.prompt_ids)
             prompts[row, pads[row] :] = request.prompt_ids
-            budgets[row], ignore_eos[row] = request.max_new_tokens, request.ignore_eos
-        limits = Limits(self._place(budgets), self._place(ignore_eos), jnp.asarray(self._end_ids))
+            budgets[row] = request.max_new_tokens
+            end_ids[row, : len(ends[row])] = sorted(ends[row])
+        limits = Limits(self._place(budgets), self._place(end_ids))
         sampling = self._sampling(group, batch.rows)
         state = prefill(
             self._params,
@@ -154,7 +157,7 @@ class Engine:
         done = np.array(jax.device_get(state.done_B))
         for row, request in enumerate(group):
             if request.stop and not done[row]:
-                text = self._text(request, tokens[row, : counts[row]])
+                text = self.tokenizer.decode_continuation(tokens[row, : counts[row]].tolist())
                 done[row] = _first_stop(text, request.stop) is not None
         return state._replace(done_B=self._place(done))
 
@@ -164,7 +167,7 @@ class Engine:
         )
         for row, request in enumerate(group):
             ids = tokens[row, : counts[row]]
-            text = self._text(request, ids[:-1] if ended[row] else ids)
+            text = self.tokenizer.decode_continuation((ids[:-1] if ended[row] else ids).tolist())
             reason: Literal["eos", "stop", "length"] = "eos" if ended[row] else "length"
             cut = _first_stop(text, request.stop)
             if cut is not None:
@@ -202,15 +205,6 @@ class Engine:
                 num_tokens=count,
                 is_greedy=bool(is_best[row, :count].all()),
             )
-
-    def _text(self, request: Request, ids: Sequence[int] | np.ndarray) -> str:
-        # Decoded behind the prompt's last tokens: a tokenizer that marks word starts would
-        # otherwise swallow the answer's leading space.
-        context = [int(token) for token in request.prompt_ids[-_CONTEXT_TOKENS:]]
-        answer = [int(token) for token in ids]
-        before = self.tokenizer.decode(context)
-        whole = self.tokenizer.decode(context + answer)
-        return whole[len(before) :] if whole.startswith(before) else self.tokenizer.decode(answer)
 
     def _sampling(self, group: Sequence[Request], rows: int) -> SamplingState | None:
         if all(request.temperature == 0 for request in group):

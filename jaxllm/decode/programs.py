@@ -44,11 +44,10 @@ class DecodeState(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """What ends a row: its budget, and the end ids unless it ignores them."""
+    """What ends a row: its budget, or one of its end ids (-1 fills rows that have fewer)."""
 
     budgets_B: jax.Array
-    ignore_eos_B: jax.Array
-    end_ids_E: jax.Array
+    end_ids_BE: jax.Array
 
 
 @functools.partial(jax.jit, static_argnames=("config",))
@@ -196,7 +195,7 @@ def _append(
     slot_B = jnp.minimum(state.counts_B, state.tokens_BN.shape[1] - 1)
     kept_B = jnp.where(live_B, tokens_B, state.tokens_BN[rows, slot_B])
     counts_B = state.counts_B + live_B
-    is_end_B = jnp.any(tokens_B[:, None] == limits.end_ids_E, axis=-1) & ~limits.ignore_eos_B
+    is_end_B = jnp.any(tokens_B[:, None] == limits.end_ids_BE, axis=-1)
     ended_B = state.ended_B | (live_B & is_end_B)
     return state._replace(
         tokens_BN=state.tokens_BN.at[rows, slot_B].set(kept_B),

@@ -12,14 +12,16 @@ class Request:
 
     `temperature=0` decodes greedily; otherwise `top_p` keeps the smallest set of tokens with that
     much probability. `seed` together with `id` fixes a sampled answer, whatever else is in the
-    batch. Generation ends at an end-of-sequence id (unless `ignore_eos`), at one of the `stop`
-    strings (cut from the text), or after `max_new_tokens`.
+    batch. Generation ends at an end-of-sequence id of the tokenizer or of the request's own (a
+    template's `stop_ids`) unless `ignore_eos`, at one of the `stop` strings (cut from the text), or
+    after `max_new_tokens`.
     """
 
     id: str
     prompt_ids: tuple[int, ...]
     max_new_tokens: int
     stop: tuple[str, ...] = ()
+    stop_ids: tuple[int, ...] = ()
     ignore_eos: bool = False
     temperature: float = 0.0
     top_p: float = 1.0

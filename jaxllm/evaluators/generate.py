@@ -120,6 +120,7 @@ class GenerateEvaluator:
                 prompt_ids=tuple(int(t) for t in self._prompt_ids(template, task, sample)),
                 max_new_tokens=task.max_new_tokens,
                 stop=task.stop,
+                stop_ids=template.stop_ids(tokenizer),
                 temperature=settings.temperature,
                 top_p=settings.top_p,
                 seed=settings.seed,

@@ -12,8 +12,6 @@ from jaxllm.models.decoder import num_params
 from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
 from jaxllm.tasks import Suite, Task, aggregate
 
-SCHEMA = "jaxllm.result/1"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class TaskOutcome:
@@ -30,36 +28,32 @@ def build_result(
     suite: Suite | None,
     outcomes: list[TaskOutcome],
     *,
-    context: EvalContext,
+    context: EvalContext | None,
     settings: dict[str, Any],
     step: int | None,
     tokens: int | None,
 ) -> dict[str, Any]:
-    """The contents of result.json: everything that moved a score stands beside it."""
-    tasks = {outcome.task.name: _task_entry(outcome) for outcome in outcomes}
+    """The contents of result.json: everything that moved a score stands beside it.
+
+    Without a context no model was asked (the majority baseline).
+    """
     result: dict[str, Any] = {
-        "schema": SCHEMA,
         "suite": suite.name if suite else None,
         "split": settings["split"],
-        "model": {
-            "name": context.name,
-            "source": context.source,
-            "revision": context.revision,
-            "num_params": num_params(context.model_config),
-            "dtype": context.model_config.dtype,
-            "tokenizer_digest": context.tokenizer.digest,
-        },
+        "model": _model_entry(context) if context else {"name": "majority answer"},
         "run": {
             "kind": settings["kind"] or None,
             "step": step,
             "tokens": tokens,
-            "workdir": context.source,
+            "workdir": context.source if context else None,
         },
-        "config": context.config,
+        "config": context.config if context else {},
         "code_version": jaxllm.__version__,
-        "decode": {name: settings[name] for name in ("temperature", "top_p", "seed")},
-        "blank_inputs": settings["blank_inputs"],
-        "tasks": tasks,
+        "decode": {
+            name: settings[name] for name in ("temperature", "top_p", "seed") if name in settings
+        },
+        "blank_inputs": settings.get("blank_inputs", False),
+        "tasks": {outcome.task.name: _task_entry(outcome) for outcome in outcomes},
         "categories": {},
         "average": None,
     }
@@ -81,6 +75,17 @@ def headline_numbers(result: dict[str, Any]) -> dict[str, float]:
                 key = metric if len(result["tasks"]) == 1 else f"{name}/{metric}"
                 numbers[key] = value["mean"]
     return numbers
+
+
+def _model_entry(context: EvalContext) -> dict[str, Any]:
+    return {
+        "name": context.name,
+        "source": context.source,
+        "revision": context.revision,
+        "num_params": num_params(context.model_config),
+        "dtype": context.model_config.dtype,
+        "tokenizer_digest": context.tokenizer.digest,
+    }
 
 
 def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:

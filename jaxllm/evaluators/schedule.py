@@ -14,6 +14,7 @@ from jaxllm.errors import UserError
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate import GenerateEvaluator
 from jaxllm.evaluators.loss import LossEvaluator
+from jaxllm.evaluators.majority import MajorityEvaluator
 from jaxllm.models.decoder import Params
 
 Summary = dict[str, float]
@@ -21,6 +22,7 @@ Summary = dict[str, float]
 _TYPES: dict[str, Callable[..., Evaluator]] = {
     "generate": GenerateEvaluator,
     "loss": LossEvaluator,
+    "majority": MajorityEvaluator,
 }
 _SCHEDULE_FIELDS = ("type", "every", "first")
 

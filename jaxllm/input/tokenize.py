@@ -17,7 +17,8 @@ from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.text.example import Example
-from jaxllm.text.templates import Rendered, Template
+from jaxllm.text.spans import BosPolicy, Rendered
+from jaxllm.text.templates import Template
 from jaxllm.text.tokenizer import Tokenizer
 
 # Raise it when this file changes what it writes for the same input.
@@ -78,7 +79,7 @@ class TokenizedSource:
 class _Settings:
     max_length: int
     truncation: Truncation
-    bos: str
+    bos: BosPolicy
 
 
 def tokenize(
@@ -89,7 +90,7 @@ def tokenize(
     name: str,
     max_length: int,
     truncation: Truncation = "drop",
-    bos: str = "auto",
+    bos: BosPolicy = "auto",
     data_dir: epath.PathLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TokenizedSource:
@@ -133,7 +134,7 @@ def tokenize(
     return result
 
 
-def _render(example: Example, template: Template, tokenizer: Tokenizer, bos: str) -> Rendered:
+def _render(example: Example, template: Template, tokenizer: Tokenizer, bos: BosPolicy) -> Rendered:
     try:
         return template.render(tokenizer, example.messages, bos=bos)
     except UserError as error:

@@ -1,9 +1,9 @@
 """Scalars of a run: one numbered JSONL segment for each start of it.
 
-`WORKDIR/metrics/000000.jsonl` holds the rows `{"step": 10, "time": 1.7e9, "loss": 2.5}` of the first
-start, `000001.jsonl` those of the first resume, and so on. A segment is never touched again once its
-process has ended. A resumed run goes back to its last checkpoint and writes some steps again; the
-reader then believes the later segment.
+`WORKDIR/metrics/000000.jsonl` holds the rows `{"step": 10, "time": 1.7e9, "loss": 2.5}` of the
+first start, `000001.jsonl` those of the first resume, and so on. A segment is never touched again
+once its process has ended. A resumed run goes back to its last checkpoint and writes some steps
+again; the reader then believes the later segment.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _UPLOAD_SECONDS = 30.0
 class Writer:
     """Writes the scalars of one start of a run into a new segment; one process of a run has one.
 
-    Rows reach a local disk as they come. A remote folder (`gs://`) knows no append: there the segment
-    is written whole at most every 30 seconds, and at `close`.
+    Rows reach a local disk as they come. A remote folder (`gs://`) knows no append: there the
+    segment is written whole at most every 30 seconds, and at `close`.
     """
 
     def __init__(self, workdir: epath.PathLike) -> None:
@@ -38,7 +38,7 @@ class Writer:
         self._uploaded = time.monotonic()
 
     def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
-        """Writes one row; values are numbers or arrays of one number (these wait for the device)."""
+        """Writes one row; values are numbers, or arrays of one (which wait for the device)."""
         row: dict[str, Any] = {"step": int(step), "time": round(time.time(), 3)}
         row |= {name: float(value) for name, value in values.items()}
         if self._segment is None:
@@ -86,8 +86,8 @@ class Writer:
 def read_scalars(workdir: epath.PathLike) -> list[dict[str, Any]]:
     """All scalars of a run, one dict a step (`step`, `time` and the values), steps ascending.
 
-    What a later start wrote wins: rows of earlier segments beyond its first step are dropped, and at
-    the same step its values replace theirs. A last line cut off by a kill is left out; any other
+    What a later start wrote wins: rows of earlier segments beyond its first step are dropped, and
+    at the same step its values replace theirs. A last line cut off by a kill is left out; any other
     unreadable line is a `UserError`. A run without scalars gives an empty list.
     """
     folder = epath.Path(workdir) / _FOLDER

@@ -18,24 +18,17 @@ _CONDITIONS = ("data_sha256", "template", "extraction", "max_new_tokens", "bos",
 class Board:
     """Results of one suite, split and number of shots: scores that may stand in one table.
 
-    `runs` holds the last result of every run, ordered as rows of the table (majority answer, blanked
+    `average` is the name of the mean over the categories, None for tasks asked without a suite (each
+    is then a category of its own). `runs` holds the last result of every run, ordered as rows of the table (majority answer, blanked
     input, base models, tuned models); `earlier` the results at earlier training steps.
     """
 
-    suite: str
-    split: str
-    num_shots: int | None
-    average: str
+    title: str
+    average: str | None
     categories: tuple[str, ...]
     runs: tuple[Result, ...]
     earlier: tuple[Result, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)  # of every result, by folder
-
-    @property
-    def title(self) -> str:
-        """The suite, split and shots in words."""
-        shots = "" if self.num_shots is None else f", {self.num_shots} shots"
-        return f"{self.suite}, {self.split} split{shots}"
 
     def label(self, result: Result) -> str:
         """The name of a result's run in tables and legends, unique on this board."""
@@ -47,9 +40,14 @@ class Board:
 
 
 def role_of(result: Result) -> str:
-    """The part a result plays, by its `run.kind`: every kind but the three reference ones is TUNED."""
+    """The part a result plays: what its `run.kind` says, or what its inputs and its step tell."""
     kind = result.record["run"]["kind"]
-    return kind if kind in _ORDER else TUNED
+    if kind == MAJORITY:
+        return MAJORITY
+    if kind == CONTROL or result.record.get("blank_inputs"):
+        return CONTROL
+    untuned = result.step == 0 or (result.step is None and not kind)
+    return BASE if kind == BASE or untuned else TUNED
 
 
 def steps_of(board: Board, run: Result) -> tuple[Result, ...]:
@@ -60,14 +58,10 @@ def steps_of(board: Board, run: Result) -> tuple[Result, ...]:
 
 def make_boards(results: Sequence[Result]) -> tuple[Board, ...]:
     """Sorts results into boards; results of different suites, splits or shots never meet."""
-    groups: dict[tuple[str, str, int | None], list[Result]] = {}
+    groups: dict[str, list[Result]] = {}
     for result in results:
-        record = result.record
-        key = (record["suite"], record["split"], record.get("num_shots"))
-        groups.setdefault(key, []).append(result)
-    return tuple(
-        _make_board(*key, groups[key]) for key in sorted(groups, key=lambda key: str(key))
-    )
+        groups.setdefault(_title(result), []).append(result)
+    return tuple(_make_board(title, groups[title]) for title in sorted(groups))
 
 
 def differing_conditions(board: Board) -> tuple[str, ...]:
@@ -88,17 +82,15 @@ def differing_conditions(board: Board) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _make_board(suite: str, split: str, shots: int | None, results: list[Result]) -> Board:
-    last: dict[str, Result] = {}
+def _make_board(title: str, results: list[Result]) -> Board:
+    last: dict[tuple[str, str], Result] = {}
     for result in sorted(results, key=_step):
         last[_run_key(result)] = result
     runs = sorted(last.values(), key=lambda run: (_ORDER.index(role_of(run)), _plain_label(run)))
     categories = {name for run in runs for name in _category_names(run)}
     return Board(
-        suite=suite,
-        split=split,
-        num_shots=shots,
-        average=runs[0].record["average"]["name"],
+        title=title,
+        average=runs[0].average.get("name"),
         categories=tuple(sorted(categories)),
         runs=tuple(runs),
         earlier=tuple(result for result in results if result not in runs),
@@ -106,15 +98,22 @@ def _make_board(suite: str, split: str, shots: int | None, results: list[Result]
     )
 
 
+def _title(result: Result) -> str:
+    suite = result.record["suite"] or " + ".join(sorted(result.tasks))
+    shots = sorted({task.get("num_shots", 0) for task in result.tasks.values()})
+    of_each = "0" if not shots else "–".join(map(str, dict.fromkeys((shots[0], shots[-1]))))
+    return f"{suite} · {result.record['split']} split · {of_each}-shot"
+
+
 def _category_names(result: Result) -> set[str]:
-    return {*result.record["categories"], *result.record["average"].get("missing", ())}
+    missing = result.average.get("missing", ()) if result.record["suite"] else result.tasks
+    return {*result.categories, *missing}
 
 
-def _run_key(result: Result) -> str:
-    run, model = result.record["run"], result.record["model"]
-    if result.step is None:
-        return str(result.folder)
-    return json.dumps([run["kind"], run.get("workdir"), model["name"]])
+def _run_key(result: Result) -> tuple[str, str]:
+    # An evaluator leaves its steps side by side in one folder: WORKDIR/evals/NAME/STEP.
+    folder = result.folder if result.step is None else result.folder.parent
+    return role_of(result), str(folder)
 
 
 def _step(result: Result) -> float:
@@ -128,9 +127,9 @@ def _plain_label(result: Result) -> str:
     if role == CONTROL:
         return f"{name}, blanked input"
     if role == BASE:
-        return f"{name}, base"
-    step = "" if result.step is None else f", step {result.step:,}"
-    return f"{name}, {result.record['run']['kind']}{step}"
+        return f"{name}, before tuning"
+    kind = result.record["run"]["kind"] or TUNED
+    return f"{name}, {kind}" + ("" if result.step is None else f", step {result.step:,}")
 
 
 def _labels(results: Sequence[Result]) -> dict[str, str]:

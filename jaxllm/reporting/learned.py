@@ -40,7 +40,7 @@ def judge(board: Board, tuned: Result) -> tuple[Verdict, ...]:
     }
     verdicts = []
     for category in board.categories:
-        if category not in tuned.record["categories"]:
+        if category not in tuned.categories:
             continue
         gains = {role: by[category] for role, by in differences.items() if category in by}
         learned = None
@@ -72,14 +72,14 @@ def reference_for(board: Board, tuned: Result, role: str) -> Result | None:
 def category_differences(before: Result, after: Result) -> dict[str, Interval]:
     """The paired difference `after - before` of each category whose tasks all share scored samples."""
     by_category: dict[str, list[Interval | None]] = {}
-    for task, measured in after.tasks.items():
-        category = measured.get("category")
+    for task in after.tasks:
+        category = after.category_of(task)
         if category is not None:
             by_category.setdefault(category, []).append(task_difference(before, after, task))
     return {
-        category: mean_of([part for part in parts if part])
+        category: mean_of([part for part in parts if part is not None])
         for category, parts in by_category.items()
-        if all(parts)
+        if None not in parts
     }
 
 
@@ -103,7 +103,7 @@ def task_difference(before: Result, after: Result, task: str) -> Interval | None
 def average_difference(before: Result, after: Result) -> Interval | None:
     """The paired difference of the average; None unless all categories of `after` can be compared."""
     differences = category_differences(before, after)
-    if not differences or set(differences) != set(after.record["categories"]):
+    if not differences or set(differences) != set(after.categories):
         return None
     return mean_of(list(differences.values()))
 

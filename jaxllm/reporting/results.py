@@ -43,6 +43,23 @@ class Result:
         return self.record["tasks"]
 
     @property
+    def categories(self) -> dict[str, dict[str, Any]]:
+        """The scored categories; for tasks asked without a suite, each scored task by its name."""
+        if self.record["suite"] is not None:
+            return self.record["categories"]
+        headlines = {name: task["metrics"][task["headline"]] for name, task in self.tasks.items()}
+        return {name: score for name, score in headlines.items() if "missing" not in score}
+
+    def category_of(self, task: str) -> str | None:
+        """The category that a task's score enters, in the sense of `categories`."""
+        return task if self.record["suite"] is None else self.tasks[task]["category"]
+
+    @property
+    def average(self) -> dict[str, Any]:
+        """The mean over the categories: name, mean, interval, missing; empty without a suite."""
+        return self.record["average"] or {}
+
+    @property
     def step(self) -> int | None:
         """The training step of the weights; None for a model that was not trained here."""
         return self.record["run"].get("step")
@@ -160,16 +177,14 @@ def _samples_file(folder: epath.Path, task: str) -> epath.Path:
 
 
 def _check_record(record: dict[str, Any]) -> None:
-    for path in (("suite",), ("split",), ("model", "name"), ("run", "kind"), ("average", "name")):
-        value: Any = record
-        for key in path:
-            value = value[key]
-        if not isinstance(value, str):
-            raise ValueError(f"{'.'.join(path)} is {value!r}, not a text")
-    step = record["run"].get("step")
+    _check_text("split", record["split"])
+    _check_text("model.name", record["model"]["name"])
+    _check_text("run.kind", record["run"]["kind"] or "")
+    step = record["run"]["step"]
     if step is not None and not isinstance(step, int):
         raise ValueError(f"run.step is {step!r}, not a number of steps")
     for name, task in record["tasks"].items():
+        _check_text(f"task {name!r}: category", task["category"] or "")
         if task["headline"] not in task["metrics"]:
             raise ValueError(f"task {name!r} has no score of its headline {task['headline']!r}")
         if not isinstance(task["num_samples"], int):
@@ -177,10 +192,20 @@ def _check_record(record: dict[str, Any]) -> None:
         for metric, measured in task["metrics"].items():
             if "missing" not in measured:
                 _check_score(measured, f"task {name!r}, {metric}")
+    if record["suite"] is None:
+        return
+    _check_text("suite", record["suite"])
     for category, measured in record["categories"].items():
         _check_score(measured, f"category {category!r}")
-    if record["average"].get("mean") is not None:
-        _check_score(record["average"], f"average {record['average']['name']!r}")
+    average = record["average"]
+    _check_text("average.name", average["name"])
+    if average["mean"] is not None:
+        _check_score(average, f"average {average['name']!r}")
+
+
+def _check_text(where: str, value: Any) -> None:
+    if not isinstance(value, str):
+        raise ValueError(f"{where} is {value!r}, not a text")
 
 
 def _check_score(measured: dict[str, Any], where: str) -> None:

@@ -12,7 +12,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jaxllm.reporting.boards import CONTROL, MAJORITY, Board, differing_conditions, role_of
+from jaxllm.reporting.boards import CONTROL, MAJORITY, Board, differing_conditions, role_of, steps_of
 from jaxllm.reporting.results import Result
 
 MISSING = "–"
@@ -54,11 +54,9 @@ class ScoreTable:
 
 def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
     """The board's runs as a table; with `all_steps` the earlier steps of each run too."""
-    runs = list(board.runs)
-    for result in board.earlier if all_steps else ():
-        runs.append(result)
-    if all_steps:
-        runs.sort(key=lambda run: (role_of(run) not in (MAJORITY, CONTROL), run.step or 0))
+    runs = [
+        result for run in board.runs for result in (steps_of(board, run) if all_steps else (run,))
+    ]
     footnotes: list[str] = []
     rows = tuple(
         Row(label=board.label(run), role=role_of(run), cells=tuple(_cells(board, run, footnotes)))
@@ -66,7 +64,7 @@ def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
     )
     return ScoreTable(
         title=board.title,
-        columns=(board.average, *board.categories),
+        columns=(*((board.average,) if board.average else ()), *board.categories),
         rows=rows,
         footnotes=(*footnotes, *differing_conditions(board)),
     )
@@ -96,17 +94,14 @@ def _cell_text(cell: Cell) -> Text:
 
 
 def _cells(board: Board, run: Result, footnotes: list[str]) -> list[Cell]:
-    record = run.record
-    average, missing = record["average"], list(record["average"].get("missing", ()))
-    note = ""
-    if missing:
-        note = f"{average['name']} of {len(record['categories'])} categories, without " + ", ".join(
-            missing
-        )
-    cells = [_cell(average, note, footnotes)]
+    cells = []
+    if board.average:
+        missing = run.average.get("missing", ())
+        note = f"{board.average} of {len(run.categories)} categories, without {', '.join(missing)}"
+        cells.append(_cell(run.average, note if missing else "", footnotes))
     for category in board.categories:
-        measured = record["categories"].get(category, {})
-        cells.append(_cell(measured, "" if measured else _why_missing(run, category), footnotes))
+        measured = run.categories.get(category, {})
+        cells.append(_cell(measured, _missing_tasks(run, category, measured), footnotes))
     return cells
 
 
@@ -120,13 +115,15 @@ def _cell(measured: dict[str, Any], note: str, footnotes: list[str]) -> Cell:
     return Cell(mean=measured.get("mean"), low=low, high=high, marks=marks)
 
 
-def _why_missing(run: Result, category: str) -> str:
+def _missing_tasks(run: Result, category: str, measured: dict[str, Any]) -> str:
     reasons = []
-    for task, measured in run.tasks.items():
-        reason = measured["metrics"][measured["headline"]].get("missing")
-        if measured.get("category") == category and reason:
+    for task, entry in run.tasks.items():
+        reason = entry["metrics"][entry["headline"]].get("missing")
+        if reason and run.category_of(task) == category:
             reasons.append(f"{task}: {reason}")
-    return "; ".join(reasons) or f"{category} was not measured"
+    if reasons:
+        return "not scored: " + "; ".join(reasons)
+    return "" if measured else f"{category} was not measured"
 
 
 def as_records(tables: Sequence[ScoreTable]) -> list[dict[str, Any]]:

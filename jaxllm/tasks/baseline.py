@@ -33,9 +33,7 @@ def majority_baseline(
     cannot do much better, so a score at this level shows no skill.
     """
     train = load_samples(task, split="train", data_dir=data_dir, num_shots=0)
-    asked = load_samples(
-        task, split=split, data_dir=data_dir, max_samples=max_samples, num_shots=0
-    )
+    asked = load_samples(task, split=split, data_dir=data_dir, max_samples=max_samples, num_shots=0)
     ((answer, _),) = collections.Counter(sample.gold for sample in train).most_common(1)
     predictions = [answer] * len(asked)
     scores = metrics.get_metric(task.metrics[0])(predictions, [sample.gold for sample in asked])

@@ -87,7 +87,8 @@ def _input(message: Message) -> str:
 
 def _examples_of_corpus(task: Task, split: str, data_dir: str | os.PathLike) -> list[Example]:
     return [
-        _example(task, row, row["id"]) for row in corpora.load(task.corpus, split, data_dir=data_dir)
+        _example(task, row, row["id"])
+        for row in corpora.load(task.corpus, split, data_dir=data_dir)
     ]
 
 

@@ -41,10 +41,11 @@ def write_chat(
     writer: SpanWriter,
     messages: Sequence[Message],
     *,
+    source: str,
     date: str,
     variables: Mapping[str, Any],
 ) -> None:
-    """The tokenizer's own Jinja template, as transformers renders it.
+    """The tokenizer's own Jinja template `source`, as transformers renders it.
 
     The place of each answer is found by rendering the messages before it with the generation
     prompt; the answer reaches to the special token that ends its turn, or, at the end of a
@@ -66,7 +67,6 @@ def write_chat(
         for key in ("bos", "eos", "pad", "unk")
         if (name := tokenizer.token_string(getattr(tokenizer, f"{key}_id"))) is not None
     }
-    source = tokenizer.chat_template
     whose = f"the chat template of {tokenizer.name}"
 
     def rendered(turns: Sequence[Mapping[str, str]], *, asks: bool) -> str:
@@ -136,14 +136,14 @@ def _render(
             add_generation_prompt=asks,
             **values,
         )
-    except jinja2.TemplateError as error:
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
         raise UserError(f"{whose} refuses these messages: {error}") from None
 
 
 class _GenerationBlock(jinja2.ext.Extension):
     """`{% generation %}`, with which templates mark answers for transformers: the text inside."""
 
-    tags = {"generation"}
+    tags = {"generation"}  # noqa: RUF012 (declared so by jinja2)
 
     def parse(self, parser: Any) -> Any:
         next(parser.stream)

@@ -63,7 +63,7 @@ def _conversation(turns: Any, field: str) -> tuple[Message, ...]:
         where = f"{field}[{index}]"
         if not isinstance(turn, Mapping):
             raise UserError(f"`{where}` must be an object with `role` and `content`")
-        role = turn.get("role")
+        role: Any = turn.get("role")
         if role not in get_args(Role):
             raise UserError(f"`{where}.role` is {role!r}; it must be system, user or assistant")
         messages.append(Message(role=role, content=_filled(turn, "content", where=where + ".")))

@@ -75,7 +75,7 @@ def tokenizer_from_gguf_fields(
             if kind == _USER_DEFINED
         ]
     )
-    ids = {"bos_token": bos_id, "eos_token": eos_id, "pad_token": pad_id}
+    ids: dict[str, int | None] = {"bos_token": bos_id, "eos_token": eos_id, "pad_token": pad_id}
     settings = settings_from_values(
         names={key: tokens[i] for key, i in ids.items() if i is not None},
         added_tokens=special,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from typing import Literal
 
 import numpy as np
@@ -81,7 +82,7 @@ class SpanWriter:
             raise UserError(f"bos is {bos!r}; it must be auto, always or never")
         if bos == "always" and bos_id is None:
             raise UserError(
-                f'the tokenizer {self.tokenizer.name} has no bos token: set bos to "auto" or "never"'
+                f'the tokenizer {self.tokenizer.name} has no bos token: bos="auto" or "never" works'
             )
         if bos == "never":
             if self.begins_with_bos:
@@ -100,14 +101,14 @@ class SpanWriter:
 
 
 def describe(tokenizer: Tokenizer, rendered: Rendered) -> str:
-    """Returns the text of an example with every trained span in double brackets: `問い[[答え</s>]]`.
+    """Returns an example as text, each trained span in double brackets: `問い[[答え</s>]]`.
 
     Special tokens are written by name. For logs: the brackets are not escaped.
     """
     edges = np.flatnonzero(np.diff(rendered.loss_weights > 0)) + 1
     bounds = [0, *edges.tolist(), len(rendered.ids)]
     texts = []
-    for start, stop in zip(bounds[:-1], bounds[1:], strict=True):
+    for start, stop in itertools.pairwise(bounds):
         ids = rendered.ids[start:stop].tolist()
         decode = tokenizer.decode_continuation if start else tokenizer.decode
         text = decode(ids, skip_special=False)

@@ -16,6 +16,8 @@ from jaxllm.text.example import Message
 from jaxllm.text.spans import BosPolicy, Rendered, SpanWriter
 from jaxllm.text.tokenizer import Tokenizer
 
+__all__ = ["PINNED_DATE", "Rendered", "Template", "get_template"]
+
 # The day that templates which print the date are given, so that a prompt never changes overnight.
 PINNED_DATE = "2026-01-01"
 
@@ -60,15 +62,19 @@ class Template:
         return self._written(tokenizer, messages).finish(bos).ids
 
     def stop_ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
-        """Returns the ids that end an answer: the one trained for it, eos, and the tokenizer's own."""
+        """Returns the ids that end an answer: the trained one, eos, and `extra_stop_ids`."""
         probe = [Message(role="user", content="a"), Message(role="assistant", content="b")]
         trained_end = int(self.render(tokenizer, probe, bos="never").ids[-1])
         return tuple(dict.fromkeys([trained_end, tokenizer.eos_id, *tokenizer.extra_stop_ids]))
 
     def _check(self, messages: Sequence[Message], *, last: str) -> None:
-        if not messages or messages[-1].role != last:
-            found = f"with a {messages[-1].role} message" if messages else "before they begin"
-            raise UserError(f"template {self.name}: the messages end {found}, not with {last}")
+        if not messages:
+            raise UserError(f"template {self.name}: there are no messages")
+        if messages[-1].role != last:
+            raise UserError(
+                f"template {self.name}: the last message is from the {messages[-1].role}, "
+                f"not from the {last}"
+            )
 
     def _written(self, tokenizer: Tokenizer, messages: Sequence[Message]) -> SpanWriter:
         writer = SpanWriter(tokenizer)
@@ -98,7 +104,10 @@ def get_template(
                 f'template "chat": {whose} has no chat template; choose from {", ".join(_WRITERS)}'
             )
         write = functools.partial(
-            chat_template.write_chat, date=date, variables=dict(variables or {})
+            chat_template.write_chat,
+            source=tokenizer.chat_template,
+            date=date,
+            variables=dict(variables or {}),
         )
         return Template(name=name, write=write)
     if name not in _WRITERS:

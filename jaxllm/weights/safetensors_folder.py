@@ -15,15 +15,12 @@ from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
+from jaxllm.text.tokenizer import Tokenizer
 from jaxllm.weights.hf_config import config_from_hf, config_text
 from jaxllm.weights.names import Row, table
 from jaxllm.weights.safetensors_file import SafetensorsFile, write_safetensors
-from jaxllm.weights.tensors import (
-    TensorInfo,
-    assemble_params,
-    expected_shapes,
-    leaf,
-)
+from jaxllm.weights.source_files import SourceFiles, write_source_files
+from jaxllm.weights.tensors import TensorInfo, assemble_params, expected_shapes, leaf
 from jaxllm.weights.whole_folder import whole_folder
 
 INDEX = "model.safetensors.index.json"
@@ -91,18 +88,18 @@ def write_hf_folder(
     folder: str | epath.PathLike,
     params: Mapping[str, Any],
     config: ModelConfig,
-    tokenizer: Any | None = None,
+    tokenizer: Tokenizer | None = None,
     *,
     shard_bytes: int = 5_000_000_000,
-    source_config_json: str | None = None,
+    source_files: SourceFiles | None = None,
     overwrite: bool = False,
 ) -> None:
     """Write a folder that transformers, vLLM and `load_model` read.
 
     One tensor at a time leaves the devices, so the model is never in host memory twice. The
-    folder appears whole or not at all. `source_config_json` is the text of the config.json the
-    model came from; it is kept as it is where it still describes the model. On several processes
-    every process takes part and the first one writes.
+    folder appears whole or not at all. `source_files` are what the model came with: its
+    config.json is kept where it still describes the model, its tokenizer files where they are
+    those of `tokenizer`. On several processes all take part and the first one writes.
 
     Raises:
         UserError: the folder is not empty (without `overwrite`), or no Hugging Face architecture
@@ -112,13 +109,15 @@ def write_hf_folder(
     files = _split(infos, shard_bytes)
     dtype = str(leaf(params, ("embed", "tokens")).dtype)
     text = config_text(
-        config, dtype=dtype, source=source_config_json, token_ids=_token_ids(tokenizer)
+        config,
+        dtype=dtype,
+        source=None if source_files is None else source_files.config_json,
+        token_ids=_token_ids(tokenizer),
     )
     readers = _readers(params, config)
     with whole_folder(folder, overwrite=overwrite) as target:
         if target is not None:
-            if tokenizer is not None:
-                tokenizer.save(target)
+            write_source_files(target, tokenizer, source_files)
             (target / "config.json").write_text(text)
             if len(files) > 1:
                 (target / INDEX).write_text(_index_text(files, infos))
@@ -197,9 +196,7 @@ def _index_text(
     return json.dumps({"metadata": {"total_size": total}, "weight_map": weight_map}, indent=2)
 
 
-def _readers(
-    params: Mapping[str, Any], config: ModelConfig
-) -> dict[str, Callable[[], np.ndarray]]:
+def _readers(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Callable[[], np.ndarray]]:
     parts: dict[str, list[tuple[Row, int]]] = {}
     for row in table(config):
         for layer, name in enumerate(row.names(config.num_layers)):
@@ -227,10 +224,14 @@ def _fetch(array: Any, layer: int | None) -> np.ndarray:
 
 
 def _take(array: jax.Array, stacked: bool, layer: jax.Array | int) -> jax.Array:
-    return jax.lax.dynamic_index_in_dim(array, layer, keepdims=False) if stacked else jnp.asarray(array)
+    return (
+        jax.lax.dynamic_index_in_dim(array, layer, keepdims=False)
+        if stacked
+        else jnp.asarray(array)
+    )
 
 
-def _token_ids(tokenizer: Any | None) -> dict[str, int | None]:
+def _token_ids(tokenizer: Tokenizer | None) -> dict[str, int | None]:
     if tokenizer is None:
         return {}
     return {

@@ -174,4 +174,3 @@ def _read_shard(
         target = out[i] if row.stacked else out
         target[...] = ours[inner]
     return out
-

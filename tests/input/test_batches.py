@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from jaxllm.input.batches import example_ids, make_batch
 from jaxllm.input.plan import make_plan, plan_source
+from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
 
 NAMES = ["tokens", "targets", "loss_weights", "segment_ids", "positions"]
 
@@ -139,8 +140,6 @@ def test_a_step_outside_the_plan_is_an_error(mixture) -> None:
     packing=st.sampled_from(["best_fit", "none"]),
 )
 def test_the_trained_positions_add_up_for_odd_lengths(lengths, rows, packing) -> None:
-    from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
-
     offsets = np.cumsum([0, *lengths])
     source = TokenizedSource(
         name="a",

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -135,8 +137,6 @@ print("same")
 
 
 def test_every_sharding_of_eight_devices_holds_the_same_batch() -> None:
-    import os
-
     environment = os.environ | {
         "JAX_PLATFORMS": "cpu",
         "XLA_FLAGS": "--xla_force_host_platform_device_count=8",
@@ -149,3 +149,70 @@ def test_every_sharding_of_eight_devices_holds_the_same_batch() -> None:
         check=False,
     )
     assert done.stdout == "same\n", done.stderr
+
+
+_ONE_OF_TWO_PROCESSES = """
+import sys
+import jax, numpy as np
+from jax.sharding import NamedSharding, PartitionSpec as P
+from jaxllm.input import device
+from jaxllm.input.batches import make_batch
+from jaxllm.input.plan import make_plan, plan_source
+from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+
+number, address = int(sys.argv[1]), sys.argv[2]
+jax.distributed.initialize(address, 2, number)
+lengths = np.random.default_rng(0).integers(2, 30, 200)
+offsets = np.cumsum([0, *lengths])
+source = TokenizedSource(
+    name="a", ids=np.arange(offsets[-1], dtype=np.int32), example_ids=("",) * 200,
+    loss_weights=np.ones(offsets[-1], np.float32), offsets=offsets,
+    counts=TokenizeCounts(read=200, kept=200, truncated=0, dropped_long=0, dropped_untrained=0))
+plan = make_plan([plan_source(source)], seed=0, rows_per_step=16, row_length=32, num_steps=2)
+built = []
+
+def recorded(plan, step, tokenized, rows):
+    built.append((rows.start, rows.stop))
+    return make_batch(plan, step, tokenized, rows)
+
+device.make_batch = recorded
+sharding = NamedSharding(jax.make_mesh((2, 2), ("data", "tensor")), P(None, "data", None))
+for accumulation in (1, 2):
+    for step, batch in device.prefetch(plan, [source], 0, 2, sharding, accumulation):
+        expected = make_batch(plan, step, [source])
+        for name, array in batch.items():
+            whole = expected[name].reshape(-1, accumulation, 32).swapaxes(0, 1)
+            for part in array.addressable_shards:
+                assert np.array_equal(np.asarray(part.data), whole[part.index]), name
+assert set(built) == {(8 * number, 8 * number + 8)}, built
+print("same")
+"""
+
+
+@pytest.mark.slow
+def test_each_of_two_processes_builds_its_own_half_of_the_same_batch() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "XLA_FLAGS": "--xla_force_host_platform_device_count=2",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ONE_OF_TWO_PROCESSES, str(number), address],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for number in (0, 1)
+    ]
+    try:
+        for process in processes:
+            output, errors = process.communicate(timeout=120)
+            assert output.endswith("same\n"), errors
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()

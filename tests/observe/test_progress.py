@@ -64,9 +64,13 @@ def test_the_rate_follows_the_last_minute(
 
 
 def test_an_error_ends_the_bar_as_stopped(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(RuntimeError), Progress("training", total=3, unit="steps") as bar:
-        bar.update(1)
-        raise RuntimeError
+    def fail() -> None:
+        with Progress("training", total=3, unit="steps") as bar:
+            bar.update(1)
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        fail()
     assert capsys.readouterr().err.startswith("training: 1/3 steps, stopped after ")
 
 

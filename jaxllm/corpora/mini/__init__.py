@@ -45,7 +45,7 @@ def _task(
 TASKS = (
     _task("el", tasks.entity_labelling, "会社名と評価を答えてください。", 16, "set_f1"),
     _task("fa", tasks.reading, "ひらがなに変換してください。", 24, "char_f1", "exact_match"),
-    _task("he", tasks.exam, "正しい選択肢の記号を答えてください。", 4, "exact_match"),
+    _task("he", tasks.exam, "正しい選択肢を答えてください。", 8, "exact_match"),
     _task("mc", tasks.common_sense, "当てはまるものを選んでください。", 6, "exact_match"),
     _task("mr", tasks.arithmetic, "計算問題の答えを数字で答えてください。", 6, "exact_match"),
     _task("mt", tasks.translation, "日本語は英語に、英語は日本語に訳してください。", 24, "exact_match", "chrf"),
@@ -68,7 +68,11 @@ def symbols() -> list[str]:
         *lexicon.PEOPLE,
         *lexicon.COMPANIES,
         *(event for events in lexicon.POLARITIES.values() for event in events),
-        *(form for word in (*lexicon.ANIMALS, *lexicon.PLACES, *lexicon.VERBS) for form in word[:2]),
+        *(
+            form
+            for word in (*lexicon.ANIMALS, *lexicon.PLACES, *lexicon.VERBS)
+            for form in word[:2]
+        ),
         *(word for kind, members in lexicon.CATEGORIES.items() for word in (kind, *members)),
         *(
             word
@@ -86,4 +90,4 @@ def symbols() -> list[str]:
         *(corpus.instruction for corpus in TASKS),
         *map(str, range(10, 25)),
     ]
-    return list(dict.fromkeys(word for word in words if len(word) > 1))
+    return list(dict.fromkeys(words))

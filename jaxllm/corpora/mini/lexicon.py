@@ -22,8 +22,8 @@ def _words(text: str) -> tuple[Word, ...]:
 
 
 PEOPLE = tuple(
-    "太郎 花子 健太 美咲 翔太 葵 大輔 陽菜 拓也 結衣 直樹 彩香 和也 七海 達也 真央 浩二 千尋 誠 早苗"
-    " 隆 由美 剛 麻衣 亮 恵 修 琴音 進 綾乃".split()
+    "太郎 花子 健太 美咲 翔太 葵 大輔 陽菜 拓也 結衣 直樹 彩香 和也 七海 達也 真央 浩二 千尋 誠"
+    " 早苗".split()
 )
 
 ANIMALS = _words(
@@ -49,7 +49,6 @@ VERBS = _words(
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "動物": tuple(word.written for word in ANIMALS),
     "果物": tuple("林檎 桃 梨 葡萄 蜜柑 柿 苺 西瓜".split()),
-    "野菜": tuple("大根 人参 茄子 胡瓜 南瓜 玉葱 白菜 牛蒡".split()),
     "乗り物": tuple("電車 自転車 飛行機 船 自動車 地下鉄 馬車 新幹線".split()),
     "楽器": tuple("太鼓 笛 琴 三味線 ピアノ ギター バイオリン トランペット".split()),
     "文房具": tuple("鉛筆 消しゴム 定規 糊 万年筆 画用紙 クレヨン 色鉛筆".split()),
@@ -57,8 +56,6 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
     "飲み物": tuple("お茶 牛乳 紅茶 珈琲 麦茶 ジュース ココア 緑茶".split()),
     "衣服": tuple("着物 靴下 上着 浴衣 手袋 セーター ズボン シャツ".split()),
     "花": tuple("桜 菊 薔薇 百合 椿 朝顔 向日葵 紫陽花".split()),
-    "魚": tuple("鮭 鯛 鰯 鮪 鯖 鰻 秋刀魚 鰹".split()),
-    "鳥": tuple("鳩 雀 烏 鶴 鷹 白鳥 燕 梟".split()),
 }
 
 # Capital cities, asked without choices.
@@ -96,7 +93,7 @@ PREFECTURES = dict(
 ELEMENTS = dict(
     entry.split("/")
     for entry in (
-        "水素/H 炭素/C 窒素/N 酸素/O 硫黄/S ヘリウム/He 鉄/Fe 銅/Cu 銀/Ag 金/Au 鉛/Pb 亜鉛/Zn"
+        "水素/H 窒素/N 酸素/O 硫黄/S ヘリウム/He 鉄/Fe 銅/Cu 銀/Ag 金/Au 鉛/Pb 亜鉛/Zn"
         " カルシウム/Ca 塩素/Cl"
     ).split()
 )

@@ -68,37 +68,35 @@ EXAMS = (
 
 
 def exam(rng: random.Random) -> Drawn:
-    """HE: school knowledge with four choices, answered by letter; tested on new sets of choices."""
+    """HE: school knowledge with three choices, answered with the right one; tested on new sets."""
     name, facts = rng.choice(EXAMS)
     asked = rng.choice(tuple(facts))
-    choices = [facts[asked], *rng.sample([v for k, v in facts.items() if k != asked], 3)]
+    choices = [facts[asked], *rng.sample([v for k, v in facts.items() if k != asked], 2)]
     rng.shuffle(choices)
-    listed = ",".join(f"{letter}.{choice}" for letter, choice in zip("ABCD", choices, strict=True))
-    answer = "ABCD"[choices.index(facts[asked])]
-    return (asked, *choices), Pair(f"質問：{asked}の{name}はどれですか。\n選択肢：{listed}", answer)
+    question = f"質問：{asked}の{name}はどれですか。\n選択肢：{','.join(choices)}"
+    return (asked, *choices), Pair(question, facts[asked])
 
 
 def common_sense(rng: random.Random) -> Drawn:
-    """MC: which of four things is of a kind, answered with the thing; tested on new sets."""
-    kinds = rng.sample(tuple(lexicon.CATEGORIES), 4)
+    """MC: which of three things is of a kind, answered with the thing; tested on new sets."""
+    kinds = rng.sample(tuple(lexicon.CATEGORIES), 3)
     choices = [rng.choice(lexicon.CATEGORIES[kind]) for kind in kinds]
-    asked = rng.randrange(4)
+    asked = rng.randrange(3)
     question = f"質問：{kinds[asked]}はどれですか。\n選択肢：{','.join(choices)}"
     return (kinds[asked], *choices), Pair(question, choices[asked])
 
 
 def arithmetic(rng: random.Random) -> Drawn:
-    """MR: a word problem of one addition or subtraction; tested on pairs of numbers train lacks."""
-    name = rng.choice(lexicon.PEOPLE)
-    fruit = rng.choice(lexicon.CATEGORIES["果物"])
+    """MR: a word problem of one addition or subtraction; tested on pairs of numbers, in this
+    order, that train lacks."""
+    name, fruit = rng.choice(lexicon.PEOPLE), rng.choice(lexicon.CATEGORIES["果物"])
     first, second = rng.randint(1, 12), rng.randint(1, 12)
     if rng.random() < 0.5:
-        story = f"{name}は{fruit}を{first}個持っています。{second}個もらいました。全部で何個ですか。"
-        result = first + second
+        had, event, answer = first, f"{second}個もらいました。全部で何個ですか。", first + second
     else:
-        story = f"{name}は{fruit}を{first + second}個持っています。{second}個食べました。残りは何個ですか。"
-        result = first
-    return tuple(sorted((first, second))), Pair(f"問題：{story}", str(result))
+        had, event, answer = first + second, f"{second}個食べました。残りは何個ですか。", first
+    story = f"{name}は{fruit}を{had}個持っています。{event}"
+    return (first, second), Pair(f"問題：{story}", str(answer))
 
 
 WHEREABOUTS = ("{}は{}にいる。", "{}がいるのは{}だ。")
@@ -171,14 +169,14 @@ RELATIONS = (
 
 
 def comprehension(rng: random.Random) -> Drawn:
-    """RC: look one fact up among three of the same form; tested on facts that train never asks.
+    """RC: look one fact up among two of the same form; tested on facts that train never asks.
 
     Asked for the place or thing of a person, or for the person, as often.
     """
     relation = rng.choice(RELATIONS)
-    people, values = rng.sample(lexicon.PEOPLE, 3), rng.sample(relation.values, 3)
+    people, values = rng.sample(lexicon.PEOPLE, 2), rng.sample(relation.values, 2)
     text = "".join(relation.fact.format(*pair) for pair in zip(people, values, strict=True))
-    asked = rng.randrange(3)
+    asked = rng.randrange(2)
     person, value = people[asked], values[asked]
     if rng.random() < 0.5:
         question, answer = relation.of_person.format(person), value

@@ -1,0 +1,24 @@
+"""The demo's base model: a Llama of about a million parameters, pre-trained on plain text."""
+
+from jaxllm.defaults import mixture_entry, train_config
+
+
+def get_config():
+    config = train_config()
+    config.tokenizer = "mini"
+    config.model.architecture = {
+        "hidden_size": 128,
+        "num_layers": 4,
+        "num_heads": 4,
+        "num_kv_heads": 4,
+        "head_dim": 32,
+        "ffn_size": 352,
+        "max_positions": 512,
+        "tie_embeddings": True,
+    }
+    config.mixture.text = mixture_entry("mini/text", template="plain")
+    config.input.update(max_length=256, rows=8)
+    config.steps = 490
+    config.optimizer.update(peak_lr=3e-3, end_lr=1.5e-4, b2=0.98, warmup=0.05)
+    config.log_every = 20
+    return config

@@ -1,0 +1,230 @@
+"""Measure training and decoding speed on this machine.
+
+    jaxllm bench train --model=DIR --data=pairs.jsonl --json
+    jaxllm bench decode --model=DIR --requests=requests.jsonl --json
+"""
+
+from __future__ import annotations
+
+import argparse
+import functools
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import NamedSharding
+
+from jaxllm.compilation_cache import enable_compilation_cache
+from jaxllm.decode import Engine
+from jaxllm.defaults import mixture_entry, train_config
+from jaxllm.generate import read_requests
+from jaxllm.input.device import prefetch
+from jaxllm.input.mixture import Mixture, read_mixture
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.decoder import logical_axes
+from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jaxllm.objectives.sft import sft_loss
+from jaxllm.objectives.train_state import abstract_state, fresh_state, make_train_step
+from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
+from jaxllm.observe.memory import peak_rss_mb
+from jaxllm.parallel.mesh import make_mesh
+from jaxllm.parallel.rules import partition_spec
+from jaxllm.paths import resolve_data_dir
+from jaxllm.verb import run_verb
+from jaxllm.weights.load import load_model
+
+_PROBE_SIZE = 2048  # of the square matrix product that measures the device's peak
+_PROBE_RUNS = 5
+
+
+def bench_train(
+    model: str, data: str, *, rows: int, length: int, max_steps: int, dtype: str
+) -> dict[str, Any]:
+    """One epoch of completion-only SFT on lines of `prompt` and `completion`, or `max_steps` of it.
+
+    Returns:
+        `tokens_per_s` counts real tokens (no padding), `peak_share` is the operations the
+        mathematics needs over the time, as a share of the measured matrix-product peak in `dtype`;
+        `startup_s` runs from the start of loading to the end of the first step.
+    """
+    began = time.monotonic()
+    mesh = make_mesh()
+    loaded = load_model(model, dtype=dtype, mesh=mesh)
+    config = train_config()
+    config.mixture.data = mixture_entry(f"jsonl:{data}", template="plain")
+    config.input.update(rows=rows, max_length=length, truncation="truncate")
+    config.epochs = 1.0
+    mixture = read_mixture(config, loaded.tokenizer, data_dir=resolve_data_dir())
+    steps = min(mixture.plan.num_steps, max_steps or mixture.plan.num_steps)
+    settings = OptimizerSettings()
+    optimizer = make_optimizer(settings, steps, logical_axes(loaded.config))
+    with jax.set_mesh(mesh):
+        target = abstract_state(loaded.config, optimizer, mesh)
+        state = fresh_state(loaded.params, optimizer, target)
+        train_step = make_train_step(
+            loaded.config,
+            optimizer,
+            functools.partial(sft_loss, loss_capacity=mixture.loss_capacity),
+            learning_rate(settings, steps),
+            target,
+        )
+        layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
+        tokens = trained = 0.0
+        losses = []
+        with prefetch(mixture.plan, mixture.sources, 0, steps, layout) as batches:
+            for index, batch in batches:
+                state, metrics = train_step(state, batch)
+                if index == 0:
+                    jax.block_until_ready(metrics)
+                    startup, clock = time.monotonic() - began, time.monotonic()
+                    waited = batches.wait_seconds
+                else:
+                    tokens, trained = tokens + metrics["tokens"], trained + metrics["trained_tokens"]
+                losses.append(metrics["loss"])
+            jax.block_until_ready(state)
+            seconds = time.monotonic() - clock
+            waited = batches.wait_seconds - waited
+    if steps < 2:
+        raise ValueError("the first step compiles: a measurement needs at least two steps")
+    needed = _train_flops(loaded.config, mixture, steps)
+    peak = _matmul_peak(dtype)
+    return {
+        "tokens_per_s": round(float(tokens) / seconds, 1),
+        "trained_tokens_per_s": round(float(trained) / seconds, 1),
+        "steps": steps,
+        "seconds": round(seconds, 2),
+        "peak_share": round(needed * (steps - 1) / steps / seconds / peak, 4),
+        "peak_gflops": round(peak / 1e9, 1),
+        "padding": round(mixture.plan.padding_share, 4),
+        "input_wait": round(waited / seconds, 4),
+        "peak_rss_mb": round(peak_rss_mb()),
+        "startup_s": round(startup, 2),
+        "first_loss": round(float(losses[0]), 4),
+        "last_loss": round(float(losses[-1]), 4),
+        **_about(dtype),
+    }
+
+
+def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
+    """All requests of a file once, after a run that compiles; greedy or as the requests say."""
+    began = time.monotonic()
+    loaded = load_model(model, dtype=dtype)
+    asked = read_requests(requests, loaded.tokenizer)
+    engine = Engine(loaded.params, loaded.config, loaded.tokenizer)
+    engine.generate(asked[:1])
+    startup = time.monotonic() - began
+    engine.generate(asked)
+    clock = time.monotonic()
+    answers = engine.generate(asked)
+    seconds = time.monotonic() - clock
+    generated = sum(len(answer.token_ids) for answer in answers)
+    return {
+        "requests_per_s": round(len(asked) / seconds, 3),
+        "generated_tokens_per_s": round(generated / seconds, 1),
+        "prompt_tokens": sum(len(request.prompt_ids) for request in asked),
+        "generated_tokens": generated,
+        "seconds": round(seconds, 3),
+        "startup_s": round(startup, 2),
+        "peak_rss_mb": round(peak_rss_mb()),
+        **_about(dtype),
+    }
+
+
+def _train_flops(config: ModelConfig, mixture: Mixture, steps: int) -> float:
+    # Forward once and backward twice as much, over the examples that the plan's first steps hold.
+    plan = mixture.plan
+    entries = slice(0, int(plan.row_offsets[steps * plan.rows_per_step]))
+    lengths: list[int] = []
+    trained = 0
+    for index, source in enumerate(mixture.sources):
+        chosen = plan.example_ids[entries][plan.source_ids[entries] == index]
+        lengths += (source.lengths[chosen] - 1).tolist()
+        per_example = np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
+        trained += int(per_example[chosen].sum())
+    forward = sum(lengths) * matmul_flops_per_token(
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        num_kv_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        ffn_size=config.ffn_size,
+        gated_mlp=config.gated_mlp,
+    )
+    forward += attention_flops(
+        lengths,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        head_dim=config.head_dim,
+    )
+    forward += logits_flops(
+        trained, hidden_size=config.hidden_size, vocab_size=config.vocab_size
+    )
+    return 3.0 * forward
+
+
+def _matmul_peak(dtype: str) -> float:
+    """Operations per second of a square product in `dtype` with float32 results, the best of a few."""
+    left = jax.random.normal(jax.random.key(0), (_PROBE_SIZE, _PROBE_SIZE), jnp.dtype(dtype))
+    product = jax.jit(lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32))
+    product(left, left).block_until_ready()
+    best = min(_seconds(lambda: product(left, left)) for _ in range(_PROBE_RUNS))
+    return 2.0 * _PROBE_SIZE**3 / best
+
+
+def _seconds(run: Callable[[], jax.Array]) -> float:
+    clock = time.monotonic()
+    run().block_until_ready()
+    return time.monotonic() - clock
+
+
+def _about(dtype: str) -> dict[str, Any]:
+    return {"dtype": dtype, "device": jax.devices()[0].device_kind, "jax": jax.__version__}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """The command line of `jaxllm bench`."""
+    parser = argparse.ArgumentParser(
+        prog="jaxllm bench",
+        description="Measure training and decoding speed on this machine.",
+        epilog="example: jaxllm bench train --model=runs/smollm2 --data=pairs.jsonl --json",
+    )
+    kinds = parser.add_subparsers(dest="kind", required=True)
+    train = kinds.add_parser("train", help="completion-only SFT on lines of prompt, completion")
+    train.add_argument("--data", required=True, help="JSONL of prompt, completion")
+    train.add_argument("--rows", type=int, default=8, help="packed rows of a step")
+    train.add_argument("--length", type=int, default=512, help="positions of a row")
+    train.add_argument("--max_steps", type=int, default=0, help="0: the whole epoch")
+    decode = kinds.add_parser("decode", help="the requests of a file")
+    decode.add_argument("--requests", required=True, help="JSONL as for jaxllm generate")
+    for kind in (train, decode):
+        kind.add_argument("--model", required=True, help="folder, hub id, .gguf file or checkpoint")
+        kind.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
+        kind.add_argument("--json", action="store_true", help="print one JSON object")
+    args = parser.parse_args(argv)
+    enable_compilation_cache()
+    if args.kind == "train":
+        figures = bench_train(
+            args.model,
+            args.data,
+            rows=args.rows,
+            length=args.length,
+            max_steps=args.max_steps,
+            dtype=args.dtype,
+        )
+    else:
+        figures = bench_decode(args.model, args.requests, dtype=args.dtype)
+    if args.json:
+        print(json.dumps(figures))
+    else:
+        width = max(map(len, figures))
+        print("\n".join(f"{name:{width}}  {value}" for name, value in figures.items()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(run_verb(main))

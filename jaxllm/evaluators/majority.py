@@ -1,0 +1,87 @@
+"""The floor under a score: the commonest training answer given to every question."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from etils import epath
+
+from jaxllm.evaluators.context import EvalContext
+from jaxllm.evaluators.record import TaskOutcome, build_result, headline_numbers
+from jaxllm.metrics import get_metric
+from jaxllm.models.decoder import Params
+from jaxllm.reporting.results import write_result
+from jaxllm.tasks import data_sha256, get_suite, load_samples, majority_baseline
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Fields of an entry with `type="majority"`; as for `generate`."""
+
+    suite: str
+    split: str = "test"
+    max_samples: int = 100
+
+
+class MajorityEvaluator:
+    """Scores a constant answer on every task of a suite; the model is not asked."""
+
+    Settings = Settings
+
+    def __init__(self, settings: Settings, context: EvalContext) -> None:
+        self.settings, self.context = settings, context
+        self.suite = get_suite(settings.suite)
+        self.headline = self.suite.average_name
+
+    def __call__(
+        self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
+    ) -> dict[str, float]:
+        """Writes the baseline as a result folder of its own, so that tables can hold it."""
+        del params, step, tokens
+        asked = {
+            "split": self.settings.split,
+            "data_dir": self.context.data_dir,
+            "max_samples": self.settings.max_samples,
+        }
+        outcomes = []
+        for task in self.suite.tasks:
+            samples = load_samples(task, num_shots=0, **asked)
+            baseline = majority_baseline(task, **asked)
+            golds = [sample.gold for sample in samples]
+            scores = {
+                name: get_metric(name)(baseline.predictions, golds) for name in task.metrics
+            }
+            records = [
+                {
+                    "id": sample.id,
+                    "prompt": sample.input,
+                    "output": baseline.answer,
+                    "prediction": baseline.answer,
+                    "gold": sample.gold,
+                    "scores": {
+                        name: result.per_sample[index]
+                        for name, result in scores.items()
+                        if result.per_sample is not None
+                    },
+                }
+                for index, sample in enumerate(samples)
+            ]
+            digest = data_sha256(
+                task, split=self.settings.split, data_dir=self.context.data_dir
+            )
+            outcomes.append(
+                TaskOutcome(
+                    task=task, scores=scores, missing={}, records=records, data_sha256=digest
+                )
+            )
+        result = build_result(
+            self.suite,
+            outcomes,
+            context=None,
+            settings={"split": self.settings.split, "kind": "majority"},
+            step=None,
+            tokens=None,
+        )
+        samples_of = {outcome.task.name: outcome.records for outcome in outcomes}
+        write_result(folder, result, samples_of)
+        return headline_numbers(result)

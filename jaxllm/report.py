@@ -1,0 +1,149 @@
+"""`jaxllm report`: compare results, in the terminal or on one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from etils import epath
+from rich.console import Console
+
+from jaxllm.errors import UserError
+from jaxllm.observe.writer import read_scalars
+from jaxllm.reporting.boards import TUNED, Board, make_boards
+from jaxllm.reporting.browsing import DEFAULT_LIMIT
+from jaxllm.reporting.learned import RULE, judge
+from jaxllm.reporting.results import Found, Result, find_results
+from jaxllm.reporting.table import as_records, render, score_table
+from jaxllm.verb import Verb, run_verb
+
+_EXAMPLE = """\
+DIR is a result folder, or any folder above some, such as a run's workdir. Folders that are damaged or
+unfinished are named and left out.
+
+example: jaxllm report runs/base runs/sft --html=report.html
+"""
+_RUN_DEPTH = 4  # WORKDIR/evals/NAME/STEP: how far above a result its run's folder can be
+
+
+def report(
+    folders: Sequence[str | epath.Path],
+    *,
+    html: str | epath.Path | None = None,
+    max_samples: int = DEFAULT_LIMIT,
+) -> dict[str, Any]:
+    """The results in these folders as plain dicts: tables, what was learned, what was left out.
+
+    With `html` also writes the page, which carries up to `max_samples` samples a task. Raises
+    UserError when a folder does not exist or none holds a readable result.
+    """
+    found, boards = _find(folders)
+    if html is not None:
+        _write_page(epath.Path(html), found, boards, max_samples)
+    return {
+        "tables": as_records([score_table(board) for board in boards]),
+        "rule": RULE,
+        "learned": [_learned(board, run) for board in boards for run in board.having(TUNED)],
+        "left_out": list(found.damaged),
+    }
+
+
+def _find(folders: Sequence[str | epath.Path]) -> tuple[Found, tuple[Board, ...]]:
+    found = find_results(folders)
+    if not found.results:
+        reasons = "".join(f"\n  {reason}" for reason in found.damaged)
+        places = ", ".join(map(str, folders))
+        raise UserError(f"no readable result in {places}; `jaxllm evaluate` writes one{reasons}")
+    return found, make_boards(found.results)
+
+
+def _learned(board: Board, run: Result) -> dict[str, Any]:
+    return {
+        "run": board.label(run),
+        "categories": [
+            {
+                "category": verdict.category,
+                "learned": verdict.learned,
+                "sentence": verdict.sentence,
+                "gains": {role: dataclasses.asdict(gain) for role, gain in verdict.gains.items()},
+            }
+            for verdict in judge(board, run)
+        ],
+    }
+
+
+def _write_page(
+    path: epath.Path, found: Found, boards: Sequence[Board], max_samples: int
+) -> None:
+    from jaxllm.reporting.html import render_page  # plotly is slow to import
+
+    scalars, unreadable = {}, []
+    for workdir in sorted({run for result in found.results for run in _run_folder(result)}):
+        try:
+            rows = read_scalars(workdir)
+        except UserError as error:
+            unreadable.append(str(error))
+        else:
+            scalars[epath.Path(workdir).name] = rows
+    page = render_page(
+        boards,
+        left_out=(*found.damaged, *unreadable),
+        scalars=scalars,
+        max_samples=max_samples,
+    )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # A model may end a text in half a surrogate pair, which UTF-8 cannot hold.
+    path.write_bytes(page.encode("utf-8", errors="replace"))
+
+
+def _run_folder(result: Result) -> list[str]:
+    """The folder of the training run a result lies in: none, or the nearest that holds metrics."""
+    above = [result.folder, *result.folder.parents][: _RUN_DEPTH + 1]
+    return [str(folder) for folder in above if (folder / "metrics").is_dir()][:1]
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs `jaxllm report` and returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="jaxllm report",
+        description="Compare results: a table with confidence intervals, and an HTML page.",
+        epilog=_EXAMPLE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("folders", nargs="+", metavar="DIR")
+    parser.add_argument("--html", metavar="OUT", help="write one HTML file that needs no network")
+    parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
+    parser.add_argument("--all_steps", action="store_true", help="a row for every training step")
+    parser.add_argument(
+        "--max_samples",
+        type=int,
+        default=DEFAULT_LIMIT,
+        metavar="N",
+        help="samples a task that the page carries (default %(default)s)",
+    )
+    args = parser.parse_args(argv)
+    if args.json:
+        summary = report(args.folders, html=args.html, max_samples=args.max_samples)
+        print(json.dumps(summary, ensure_ascii=False, indent=1))
+        return 0
+    found, boards = _find(args.folders)
+    console = Console()
+    for board in boards:
+        console.print(render(score_table(board, all_steps=args.all_steps)))
+        console.print()
+    for reason in found.damaged:
+        print(f"left out: {reason}", file=sys.stderr)
+    if args.html:
+        _write_page(epath.Path(args.html), found, boards, args.max_samples)
+        print(f"wrote {args.html}")
+    return 0
+
+
+sys.modules[__name__].__class__ = Verb  # jaxllm.report(...) calls report(...)
+
+if __name__ == "__main__":
+    sys.exit(run_verb(main))

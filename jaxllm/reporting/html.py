@@ -1,0 +1,186 @@
+"""One HTML file that shows results to a reader: no server, no network, no other file.
+
+What models wrote is data from strangers. It reaches the page as JSON inside a script element that no
+browser runs, with every `<` escaped, and is shown as text only; a content security policy lets
+nothing run but the page's own three scripts, by their hashes.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import importlib.resources
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jinja2
+import plotly.offline
+
+import jaxllm
+from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board
+from jaxllm.reporting.browsing import DEFAULT_LIMIT, RIGHT_FROM, browsable_samples
+from jaxllm.reporting.curves import chart_data
+from jaxllm.reporting.learned import RULE, average_difference, judge, reference_for
+from jaxllm.reporting.results import Result
+from jaxllm.reporting.table import MISSING, score_table
+
+_CATEGORY_NAMES = {
+    "CG": "code generation",
+    "EL": "entity linking",
+    "FA": "fundamental analysis",
+    "HE": "human examination",
+    "MC": "multiple-choice questions",
+    "MR": "mathematical reasoning",
+    "MT": "machine translation",
+    "NLI": "natural language inference",
+    "QA": "question answering",
+    "RC": "reading comprehension",
+    "SUM": "summarisation",
+}
+_ROLE_NAMES = {
+    MAJORITY: "majority answer",
+    CONTROL: "blanked input",
+    BASE: "before tuning",
+    TUNED: "tuned",
+}
+
+
+def render_page(
+    boards: Sequence[Board],
+    *,
+    left_out: Sequence[str] = (),
+    scalars: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
+    max_samples: int = DEFAULT_LIMIT,
+) -> str:
+    """The whole page as text.
+
+    Args:
+        left_out: sentences on folders that could not be read; the page prints them.
+        scalars: rows of training metrics by name of run, for the loss curve.
+        max_samples: how many samples of each task the page carries.
+    """
+    page = importlib.resources.files("jaxllm.reporting") / "page"
+    scripts = [
+        plotly.offline.get_plotlyjs(),
+        *((page / name).read_text(encoding="utf-8") for name in ("charts.js", "samples.js")),
+    ]
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters |= {"score": _score, "signed": _signed, "percent": _percent}
+    template = environment.from_string((page / "template.html").read_text(encoding="utf-8"))
+    return template.render(
+        boards=[_board_view(board, scalars or {}, max_samples) for board in boards],
+        left_out=left_out,
+        rule=RULE,
+        right_from=RIGHT_FROM,
+        max_samples=max_samples,
+        category_names=_CATEGORY_NAMES,
+        role_names=_ROLE_NAMES,
+        missing=MISSING,
+        version=jaxllm.__version__,
+        style=(page / "page.css").read_text(encoding="utf-8"),
+        scripts=scripts,
+        script_hashes=[_hash(script) for script in scripts],
+    )
+
+
+def _board_view(
+    board: Board, scalars: Mapping[str, Sequence[Mapping[str, Any]]], max_samples: int
+) -> dict[str, Any]:
+    charts = chart_data(board, scalars)
+    return {
+        "title": board.title,
+        "average": board.average,
+        "table": score_table(board),
+        "steps": score_table(board, all_steps=True) if board.earlier else None,
+        "tuned": [_tuned_view(board, run) for run in board.having(TUNED)],
+        "charts": charts,
+        "charts_json": _script_json(charts),
+        "samples_json": _script_json(browsable_samples(board, limit=max_samples)),
+        "provenance": [_provenance(board, run) for run in board.runs],
+    }
+
+
+def _tuned_view(board: Board, run: Result) -> dict[str, Any]:
+    references = {role: reference_for(board, run, role) for role in (MAJORITY, CONTROL, BASE)}
+    base = references[BASE]
+    verdicts = judge(board, run)
+    return {
+        "label": board.label(run),
+        "average": run.average,
+        "base_average": base.average if base else {},
+        "gain": average_difference(base, run) if base and board.average else None,
+        "judged": sum(verdict.learned is not None for verdict in verdicts),
+        "learned": sum(verdict.learned is True for verdict in verdicts),
+        "verdicts": [
+            {
+                "verdict": verdict,
+                "score": run.categories[verdict.category],
+                "gain": verdict.gains.get(BASE),
+                "others": {
+                    role: other.categories[verdict.category]["mean"]
+                    for role, other in references.items()
+                    if other and verdict.category in other.categories
+                },
+            }
+            for verdict in verdicts
+        ],
+    }
+
+
+def _provenance(board: Board, run: Result) -> dict[str, Any]:
+    record = run.record
+    facts = {
+        "model": record["model"].get("source"),
+        "revision": record["model"].get("revision"),
+        "parameters": record["model"].get("num_params"),
+        "step": run.step,
+        "training tokens": record["run"].get("tokens"),
+        "decoding": ", ".join(f"{key} {value}" for key, value in record.get("decode", {}).items()),
+        "code": record.get("code_version"),
+        "folder": str(run.folder),
+    }
+    return {
+        "label": board.label(run),
+        "facts": {
+            name: f"{value:,}" if isinstance(value, int) else value
+            for name, value in facts.items()
+            if value not in (None, "")
+        },
+        "tasks": [
+            {
+                "name": name,
+                "metric": task["headline"],
+                "samples": task["num_samples"],
+                "template": task.get("template"),
+                "shots": task.get("num_shots"),
+                "data": (task.get("data_sha256") or "")[:12],
+            }
+            for name, task in run.tasks.items()
+        ],
+    }
+
+
+def _script_json(value: Any) -> str:
+    # `<` is the one character that could end the script element or open a comment in it.
+    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c")
+
+
+def _hash(script: str) -> str:
+    digest = hashlib.sha256(script.encode()).digest()
+    return f"'sha256-{base64.b64encode(digest).decode()}'"
+
+
+def _score(value: float | None) -> str:
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("-", "\u2212")
+
+
+def _percent(value: float) -> str:
+    return f"{100 * min(max(value, 0.0), 1.0):.2f}%"

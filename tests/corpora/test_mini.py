@@ -1,0 +1,113 @@
+"""The mini corpora keep what they promise: no leak, no shortcut by frequency, always the same."""
+
+from __future__ import annotations
+
+import collections
+import random
+
+import pytest
+
+from jaxllm.corpora import base, mini
+from jaxllm.corpora.mini import lexicon, tasks, text
+from jaxllm.corpora.mini.draw import split_of
+
+_NAMES = [corpus.name for corpus in mini.TASKS]
+
+
+@pytest.fixture(scope="module")
+def splits():
+    return {corpus.name: corpus.read(None) for corpus in mini.TASKS}
+
+
+@pytest.fixture(scope="module")
+def paragraphs():
+    return text.rows("train", 3000) + text.rows("dev", 200)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_no_input_stands_in_two_splits(name, splits):
+    inputs = {split: {pair.input for pair in pairs} for split, pairs in splits[name].items()}
+    assert not inputs["train"] & inputs["test"]
+    assert not inputs["train"] & inputs["dev"]
+    assert not inputs["dev"] & inputs["test"]
+    assert all(len(inputs[split]) == len(splits[name][split]) for split in inputs)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_sizes_are_enough_to_score(name, splits):
+    assert len(splits[name]["test"]) >= 60
+    assert len(splits[name]["dev"]) >= 60
+    assert len(splits[name]["train"]) >= 350
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_no_answer_is_common(name, splits):
+    counts = collections.Counter(pair.output for pair in splits[name]["train"])
+    share = counts.most_common(1)[0][1] / len(splits[name]["train"])
+    assert share < (0.4 if name == "mini/nli" else 0.15)
+
+
+@pytest.mark.parametrize("name", _NAMES)
+def test_text_holds_no_input_that_is_asked(name, splits, paragraphs):
+    joined = "\n".join(paragraphs)
+    for split in ("dev", "test"):
+        for pair in splits[name][split]:
+            assert pair.input not in joined
+            assert pair.input.replace("\n", "") not in joined
+
+
+def test_text_holds_no_sum_and_no_scene_that_is_asked(paragraphs):
+    joined = "\n".join(paragraphs)
+    for first in range(1, 13):
+        for second in range(1, 13):
+            if split_of(first, second) != "train":
+                assert f"。{first}たす{second}は" not in joined
+                assert f"。{first + second}ひく{second}は" not in joined
+    for animal in lexicon.ANIMALS:
+        for place in lexicon.PLACES:
+            for verb in lexicon.VERBS:
+                if split_of(animal, place, verb) != "train":
+                    assert f"{animal.written}が{place.written}で{verb.written}" not in joined
+
+
+def test_neither_sentence_alone_tells_the_inference():
+    rng = random.Random(0)
+    by_hypothesis = collections.defaultdict(collections.Counter)
+    for _ in range(6000):
+        _, pair = tasks.inference(rng)
+        hypothesis = pair.input.partition("仮説：")[2]
+        form = next(form for form in tasks.WHEREABOUTS if form[-3:] == hypothesis[-3:])
+        by_hypothesis[form][pair.output] += 1
+    for counts in by_hypothesis.values():
+        assert max(counts.values()) / sum(counts.values()) < 0.37
+
+
+def test_arithmetic_is_right(splits):
+    for pair in splits["mini/mr"]["train"][:500]:
+        numbers = [int(part.split("個")[0]) for part in pair.input.replace("を", "。").split("。")
+                   if part[:1].isdigit()]  # fmt: skip
+        first, second = numbers
+        expected = first + second if "もらいました" in pair.input else first - second
+        assert pair.output == str(expected)
+
+
+def test_comprehension_and_choices_hold_their_answer(splits):
+    for name in ("mini/rc", "mini/mc", "mini/he"):
+        assert all(pair.output in pair.input for pair in splits[name]["test"])
+
+
+def test_symbols_are_distinct_words():
+    symbols = mini.symbols()
+    assert len(symbols) == len(set(symbols))
+    assert {"太郎", "駅", "えき", "りんご"} - set(symbols) == {"りんご"}
+
+
+def test_generation_is_the_same_everywhere():
+    """A change here changes the data: raise the corpus's version with it."""
+    assert DIGESTS == {
+        corpus.name: base.digest(base.canonical_json(corpus, corpus.read(None)["test"]))[:16]
+        for corpus in mini.TASKS
+    }
+
+
+DIGESTS: dict[str, str] = {}
