@@ -55,7 +55,7 @@ demo: $(STAMP) ## data, training, evaluation and report on a small model
 	@$(RUN)/jaxllm demo
 
 smollm2: $(STAMP) $(SMOLLM2_GGUF) ## a real pretrained model (SmolLM2-135M-Instruct) as runs/smollm2
-	@$(RUN)/jaxllm convert --model=$(SMOLLM2_GGUF) --to=hf --out=runs/smollm2
+	@$(RUN)/jaxllm convert --to=hf --overwrite $(SMOLLM2_GGUF) runs/smollm2
 
 test: $(STAMP) ## the quick tests: at most 10 minutes on 2 cores
 	@$(RUN)/python -m pytest -q -m "$(QUICK)"

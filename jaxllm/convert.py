@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Sequence
 
-import jax
 import jax.numpy as jnp
 from etils import epath
 
@@ -44,11 +43,11 @@ def convert(
     if to not in FORMATS:
         raise UserError(f"--to={to} is no format; use one of {', '.join(FORMATS)}")
     target = epath.Path(destination)
-    if target.exists() and target.resolve() == epath.Path(source).resolve():
-        raise UserError(f"{target} is the source itself; choose another folder")
-    if target.exists() and (not target.is_dir() or any(target.iterdir())):
-        if not overwrite:
-            raise UserError(f"{target} is not empty; choose another folder, or give --overwrite")
+    origin = epath.Path(source).resolve()
+    if target.exists() and target.resolve() in (origin, *origin.parents):
+        raise UserError(f"{target} holds the source itself; choose another folder")
+    if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
+        raise UserError(f"{target} is not empty; choose another folder, or give --overwrite")
     model = load_model(source, param_dtype=dtype, revision=revision)
     if to == "hf":
         write_hf_folder(

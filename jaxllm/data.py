@@ -23,7 +23,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="jaxllm data",
         description="Build the corpora and look at them.",
-        epilog="example: jaxllm data prepare --raw_dir=../shared/data jcommonsenseqa mawps jemhopqa",
+        epilog="example: jaxllm data prepare --raw_dir=downloads jcommonsenseqa mawps",
     )
     parser.add_argument(
         "--data_dir", default="", help="prepared corpora (default: JAXLLM_DATA_DIR or the cache)"

@@ -14,9 +14,9 @@ from rich.console import Console
 
 from jaxllm.errors import UserError
 from jaxllm.observe.writer import read_scalars
-from jaxllm.reporting.boards import TUNED, Board, make_boards
+from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board, make_boards
 from jaxllm.reporting.browsing import DEFAULT_LIMIT
-from jaxllm.reporting.learned import RULE, judge
+from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.results import Found, Result, find_results
 from jaxllm.reporting.table import as_records, render, score_table
 from jaxllm.verb import Verb, run_verb
@@ -64,6 +64,11 @@ def _find(folders: Sequence[str | epath.Path]) -> tuple[Found, tuple[Board, ...]
 def _learned(board: Board, run: Result) -> dict[str, Any]:
     return {
         "run": board.label(run),
+        "against": {
+            role: board.label(other)
+            for role in (MAJORITY, CONTROL, BASE)
+            if (other := reference_for(board, run, role))
+        },
         "categories": [
             {
                 "category": verdict.category,

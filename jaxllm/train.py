@@ -31,7 +31,7 @@ from jaxllm.input.plan import Plan
 from jaxllm.input.report import describe_input, format_input
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, logical_axes, num_params
-from jaxllm.models.settings import NUMERICS, model_config_from_settings
+from jaxllm.models.settings import model_config_from_settings
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import (
@@ -46,9 +46,9 @@ from jaxllm.observe.progress import Progress
 from jaxllm.observe.writer import Writer
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.rules import partition_spec
+from jaxllm.paths import resolve_data_dir
 from jaxllm.text.spans import describe
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
-from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.checkpoint import Checkpoints
 from jaxllm.weights.load import load_model
@@ -249,9 +249,7 @@ class _Run:
             self.writer.scalars(step, scores)
 
 
-def _start(
-    config: ConfigDict, mesh: Mesh, data_dir: str
-) -> tuple[Params, ModelConfig, Tokenizer]:
+def _start(config: ConfigDict, mesh: Mesh, data_dir: str) -> tuple[Params, ModelConfig, Tokenizer]:
     named = mini_tokenizer(data_dir) if config.tokenizer == "mini" else config.tokenizer
     if config.init_from:
         model = load_model(

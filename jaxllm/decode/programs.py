@@ -54,7 +54,9 @@ class Limits(NamedTuple):
 def unstack_layers(params: Params, config: ModelConfig) -> Params:
     """The same weights with `blocks` as a list of layers, cast to the compute dtype."""
     cast = jax.tree.map(lambda leaf: leaf.astype(config.dtype), params)
-    layers = [jax.tree.map(lambda leaf: leaf[i], cast["blocks"]) for i in range(config.num_layers)]
+    layers = [
+        jax.tree.map(lambda leaf, i=i: leaf[i], cast["blocks"]) for i in range(config.num_layers)
+    ]
     return {**cast, "blocks": layers}
 
 
@@ -180,7 +182,9 @@ def _run_layers(
     return final_norm(params, config, x), updated
 
 
-def _masked_logits(params: Params, config: ModelConfig, hidden: jax.Array, vocab_size: int):
+def _masked_logits(
+    params: Params, config: ModelConfig, hidden: jax.Array, vocab_size: int
+) -> jax.Array:
     # Rows of the embedding beyond the tokenizer are padding and must never be chosen.
     logits = project_logits(params, config, hidden)
     return jnp.where(jnp.arange(config.vocab_size) < vocab_size, logits, -jnp.inf)

@@ -26,7 +26,7 @@ _BLANK = "\u3000"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class GenerateSettings:
     """Fields of an entry with `type="generate"`.
 
     `suite` runs all tasks of a suite, `task` one (`mini/v1:nli`, `jsonl:PATH`), `tasks` several.
@@ -66,9 +66,9 @@ class _Asked:
 class GenerateEvaluator:
     """Runs tasks or a suite; prompts are built once, weights come with each call."""
 
-    Settings = Settings
+    Settings = GenerateSettings
 
-    def __init__(self, settings: Settings, context: EvalContext) -> None:
+    def __init__(self, settings: GenerateSettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
         self.suite, tasks = _resolve(settings)
         self.headline = self.suite.average_name if self.suite else tasks[0].metrics[0]
@@ -86,8 +86,7 @@ class GenerateEvaluator:
         with Progress("evaluating", total=len(requests), unit="requests") as bar:
             completions = iter(engine.generate(requests, progress=bar.update))
         outcomes = [
-            self._score(asked, [next(completions) for _ in asked.requests])
-            for asked in self._asked
+            self._score(asked, [next(completions) for _ in asked.requests]) for asked in self._asked
         ]
         result = build_result(
             self.suite,
@@ -99,7 +98,10 @@ class GenerateEvaluator:
         )
         samples = {outcome.task.name: outcome.records for outcome in outcomes}
         seconds = time.monotonic() - started
-        timings = {"seconds": round(seconds, 3), "requests_per_s": round(len(requests) / seconds, 3)}
+        timings = {
+            "seconds": round(seconds, 3),
+            "requests_per_s": round(len(requests) / seconds, 3),
+        }
         write_result(folder, result, samples, timings=timings)
         return headline_numbers(result)
 
@@ -175,7 +177,7 @@ class GenerateEvaluator:
         )
 
 
-def _resolve(settings: Settings) -> tuple[Suite | None, list[Task]]:
+def _resolve(settings: GenerateSettings) -> tuple[Suite | None, list[Task]]:
     if bool(settings.suite) + bool(settings.task) + bool(settings.tasks) != 1:
         raise UserError("an evaluator of type 'generate' needs one of suite, task and tasks")
     changes: dict[str, Any] = {

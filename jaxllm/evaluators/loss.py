@@ -22,7 +22,7 @@ from jaxllm.text.templates import get_template
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class LossSettings:
     """Fields of an entry with `type="loss"`; `source` and `split` as in the mixture."""
 
     source: str
@@ -38,10 +38,10 @@ class Settings:
 class LossEvaluator:
     """Mean loss per trained token over a fixed set of examples, packed."""
 
-    Settings = Settings
+    Settings = LossSettings
     headline = "loss"
 
-    def __init__(self, settings: Settings, context: EvalContext) -> None:
+    def __init__(self, settings: LossSettings, context: EvalContext) -> None:
         self.context = context
         examples = read_source(
             settings.source,

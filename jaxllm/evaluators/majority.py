@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 from etils import epath
 
@@ -15,7 +16,7 @@ from jaxllm.tasks import data_sha256, get_suite, load_samples, majority_baseline
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Settings:
+class MajoritySettings:
     """Fields of an entry with `type="majority"`; as for `generate`."""
 
     suite: str
@@ -26,9 +27,9 @@ class Settings:
 class MajorityEvaluator:
     """Scores a constant answer on every task of a suite; the model is not asked."""
 
-    Settings = Settings
+    Settings = MajoritySettings
 
-    def __init__(self, settings: Settings, context: EvalContext) -> None:
+    def __init__(self, settings: MajoritySettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
         self.suite = get_suite(settings.suite)
         self.headline = self.suite.average_name
@@ -38,7 +39,7 @@ class MajorityEvaluator:
     ) -> dict[str, float]:
         """Writes the baseline as a result folder of its own, so that tables can hold it."""
         del params, step, tokens
-        asked = {
+        asked: dict[str, Any] = {
             "split": self.settings.split,
             "data_dir": self.context.data_dir,
             "max_samples": self.settings.max_samples,
@@ -48,9 +49,7 @@ class MajorityEvaluator:
             samples = load_samples(task, num_shots=0, **asked)
             baseline = majority_baseline(task, **asked)
             golds = [sample.gold for sample in samples]
-            scores = {
-                name: get_metric(name)(baseline.predictions, golds) for name in task.metrics
-            }
+            scores = {name: get_metric(name)(baseline.predictions, golds) for name in task.metrics}
             records = [
                 {
                     "id": sample.id,
@@ -66,9 +65,7 @@ class MajorityEvaluator:
                 }
                 for index, sample in enumerate(samples)
             ]
-            digest = data_sha256(
-                task, split=self.settings.split, data_dir=self.context.data_dir
-            )
+            digest = data_sha256(task, split=self.settings.split, data_dir=self.context.data_dir)
             outcomes.append(
                 TaskOutcome(
                     task=task, scores=scores, missing={}, records=records, data_sha256=digest

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 from etils import epath
@@ -19,22 +19,27 @@ from jaxllm.models.decoder import Params
 
 Summary = dict[str, float]
 
-_TYPES: dict[str, Callable[..., Evaluator]] = {
-    "generate": GenerateEvaluator,
-    "loss": LossEvaluator,
-    "majority": MajorityEvaluator,
-}
 _SCHEDULE_FIELDS = ("type", "every", "first")
 
 
 class Evaluator(Protocol):
     """Scores weights, writes what it found under `folder` and returns the headline numbers."""
 
+    Settings: type
     headline: str
+
+    def __init__(self, settings: Any, context: EvalContext) -> None: ...
 
     def __call__(
         self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
     ) -> Summary: ...
+
+
+_TYPES: dict[str, type[Evaluator]] = {
+    "generate": GenerateEvaluator,
+    "loss": LossEvaluator,
+    "majority": MajorityEvaluator,
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

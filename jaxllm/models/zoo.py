@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+from typing import Any
 
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
@@ -91,7 +92,12 @@ def _llama(
 
 _V3_1_8B = _llama(hidden_size=2048, num_layers=24, num_heads=16, ffn_size=7168)
 _13B = {"hidden_size": 5120, "num_layers": 40, "num_heads": 40, "ffn_size": 13824}
-_V4 = {"num_kv_heads": 8, "vocab_size": 196_608, "max_positions": 65_536, "rope_theta": 500_000.0}
+_V4: dict[str, Any] = {
+    "num_kv_heads": 8,
+    "vocab_size": 196_608,
+    "max_positions": 65_536,
+    "rope_theta": 500_000.0,
+}
 
 ZOO: dict[str, ZooEntry] = {
     "llm-jp-1.3b-v1.0": ZooEntry(

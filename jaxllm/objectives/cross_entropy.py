@@ -42,7 +42,7 @@ def linear_cross_entropy(
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
 def _chunked(chunk, hidden, kernel, targets, weights):
     def body(total, part):
-        logits, log_normalizer, picked = _logits(part[0], kernel, part[1])
+        _, log_normalizer, picked = _logits(part[0], kernel, part[1])
         return total + jnp.sum((log_normalizer - picked) * part[2]), None
 
     return jax.lax.scan(body, jnp.float32(0), _split(chunk, hidden, targets, weights))[0]

@@ -28,7 +28,7 @@ class OptimizerSettings:
 
 def learning_rate(settings: OptimizerSettings, num_steps: int) -> optax.Schedule:
     """Linear warm-up from 0 to `peak_lr`, then the named decay to `end_lr` at `num_steps`."""
-    warmup = int(round(settings.warmup * num_steps if settings.warmup < 1 else settings.warmup))
+    warmup = round(settings.warmup * num_steps if settings.warmup < 1 else settings.warmup)
     rest = max(1, num_steps - warmup)
     peak, end = settings.peak_lr, settings.end_lr
     match settings.schedule:

@@ -33,9 +33,7 @@ def sft_loss(
     Returns:
         The weighted loss sum and the sum of weights, float32 scalars.
     """
-    hidden_BTD = forward(
-        params, config, batch["tokens"], batch["positions"], batch["segment_ids"]
-    )
+    hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
     targets, weights = batch["targets"], batch["loss_weights"]
     if loss_capacity is not None and loss_capacity < targets.shape[1]:
         _, where_BC = jax.lax.top_k((weights > 0).astype(jnp.int8), loss_capacity)

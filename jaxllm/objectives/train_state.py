@@ -74,7 +74,7 @@ def make_train_step(
     by the loss weight of all of them, so that the number of micro-batches changes nothing.
     """
 
-    def step(state: State, batch: dict[str, jax.Array]):
+    def step(state: State, batch: dict[str, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
         params = state["params"]
         gradient = jax.value_and_grad(lambda p, part: loss(p, config, part), has_aux=True)
 

@@ -90,12 +90,15 @@ def _board_view(
     board: Board, scalars: Mapping[str, Sequence[Mapping[str, Any]]], max_samples: int
 ) -> dict[str, Any]:
     charts = chart_data(board, scalars)
+    tuned = board.having(TUNED)
     return {
         "title": board.title,
         "average": board.average,
         "table": score_table(board),
         "steps": score_table(board, all_steps=True) if board.earlier else None,
-        "tuned": [_tuned_view(board, run) for run in board.having(TUNED)],
+        "tuned": [_tuned_view(board, run) for run in tuned],
+        # The charts draw tuned runs in four colours in turn, and so do the marks beside names.
+        "marks": {board.label(run): f"tuned c{index % 4 + 1}" for index, run in enumerate(tuned)},
         "charts": charts,
         "charts_json": _script_json(charts),
         "samples_json": _script_json(browsable_samples(board, limit=max_samples)),
@@ -107,10 +110,12 @@ def _tuned_view(board: Board, run: Result) -> dict[str, Any]:
     references = {role: reference_for(board, run, role) for role in (MAJORITY, CONTROL, BASE)}
     base = references[BASE]
     verdicts = judge(board, run)
+    missing = run.average.get("missing")
     return {
         "label": board.label(run),
+        "against": [board.label(other) for other in references.values() if other],
         "average": run.average,
-        "base_average": base.average if base else {},
+        "partly": f" of {len(run.categories)} categories" if missing else "",
         "gain": average_difference(base, run) if base and board.average else None,
         "judged": sum(verdict.learned is not None for verdict in verdicts),
         "learned": sum(verdict.learned is True for verdict in verdicts),

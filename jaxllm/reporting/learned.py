@@ -120,16 +120,16 @@ def _scores(result: Result, task: str) -> dict[str, float]:
 def _sentence(learned: bool | None, gains: Mapping[str, Interval]) -> str:
     if learned is None:
         absent = [name for role, name in _REFERENCES.items() if role not in gains]
-        verdict = f"Cannot be said without {' and '.join(absent)} on the same samples."
+        verdict = f"Cannot be said without {' and '.join(absent)} on the same samples"
     elif learned:
-        verdict = "Learned: above the majority answer and above the blanked-input control."
+        verdict = f"Above {' and '.join(_REFERENCES.values())}"
     else:
         short = [name for role, name in _REFERENCES.items() if gains[role].low <= 0]
-        verdict = f"Not shown to be learned: not clearly above {' nor '.join(short)}."
+        verdict = f"Not clearly above {' or '.join(short)}"
     if BASE not in gains:
-        return verdict
+        return f"{verdict}."
     if gains[BASE].low > 0:
-        return f"{verdict} Better than before tuning."
+        return f"{verdict}; better than before tuning."
     if gains[BASE].high < 0:
-        return f"{verdict} Worse than before tuning."
-    return f"{verdict} No clear change from before tuning."
+        return f"{verdict}; worse than before tuning."
+    return f"{verdict}; no clear change from before tuning."

@@ -25,7 +25,8 @@ _TARGETS = frozenset(
 )
 _READ = frozenset("base_model_name_or_path bias lora_alpha peft_type r use_rslora".split())
 # Any other option that is on (DoRA, modules_to_save, rank_pattern, ...) is refused.
-# These act in training only, or are said by the tensors themselves; fan_in_fan_out follows from the base model.
+# These act in training only, or are said by the tensors themselves; fan_in_fan_out follows from
+# the base model.
 _INERT = frozenset(
     """
     auto_mapping ensure_weight_tying eva_config exclude_modules fan_in_fan_out inference_mode

@@ -279,8 +279,8 @@ def _rope(read: Fields, max_positions: int) -> tuple[float, RopeScaling | None]:
             f"config.json: rope_theta={old_theta} contradicts rope_parameters.rope_theta={theta}; "
             "keep one of them"
         )
-    kinds = {fields.pop(key) for key in ("rope_type", "type") if key in fields}
-    kind = kinds.pop() if len(kinds) == 1 else ("default" if not kinds else kinds)
+    old_kind = fields.pop("type", "default")
+    kind = fields.pop("rope_type", old_kind)
     if kind == "default":
         scaling = None
     elif kind == "linear":

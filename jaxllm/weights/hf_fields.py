@@ -45,9 +45,9 @@ _INERT = frozenset(
     id2label label2id num_labels problem_type finetuning_task task_specific_params
     output_attentions output_hidden_states output_scores return_dict return_dict_in_generate
     remove_invalid_values prefix is_decoder cross_attention_hidden_size tie_encoder_decoder
-    tf_legacy_loss max_length max_sequence_length min_length do_sample early_stopping num_beams num_beam_groups
-    diversity_penalty temperature top_k top_p typical_p repetition_penalty length_penalty
-    no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
+    tf_legacy_loss max_length max_sequence_length min_length do_sample early_stopping num_beams
+    num_beam_groups diversity_penalty temperature top_k top_p typical_p repetition_penalty
+    length_penalty no_repeat_ngram_size encoder_no_repeat_ngram_size num_return_sequences
     exponential_decay_length_penalty max_new_tokens max_window_layers
     summary_type summary_use_proj summary_activation summary_proj_to_labels
     summary_first_dropout unsloth_fixed unsloth_version tie_last_hidden_states

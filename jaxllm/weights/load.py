@@ -108,8 +108,8 @@ class _Opened:
     tokenizer: Tokenizer
     name: str
     source: str
+    files: SourceFiles
     revision: str | None = None
-    files: SourceFiles = SourceFiles(files={})
     tensors: TensorSource | None = None
     checkpoints: epath.Path | None = None
     step: int | None = None
@@ -137,7 +137,7 @@ def _open(source: str | epath.PathLike, revision: str | None) -> _Opened:
 
 
 def _checkpoint_places(path: epath.Path) -> list[tuple[epath.Path, int | None, epath.Path]]:
-    """Where checkpoints lie if `path` is a workdir, their folder, or a step: (folder, step, run)."""
+    """(checkpoints, step, workdir) if `path` is a workdir, its checkpoints, or one step."""
     places: list[tuple[epath.Path, int | None, epath.Path]] = [
         (path / CHECKPOINTS, None, path),
         (path, None, path.parent if path.name == CHECKPOINTS else path),
@@ -189,6 +189,7 @@ def _open_gguf(path: epath.Path) -> _Opened:
         tokenizer=tokenizer,
         name=path.stem,
         source=os.fspath(path),
+        files=SourceFiles(files={}),
         tensors=file,
     )
 

@@ -91,7 +91,7 @@ def check_complete(
 
 
 def is_inert(config: ModelConfig, name: str) -> bool:
-    """Whether a tensor outside the table may be there: buffers computed anew, a tied head's copy."""
+    """Whether a tensor outside the table may be there: a buffer, or a tied head's copy."""
     if name == "lm_head.weight":
         return config.tie_embeddings
     if config.positions == "learned":

@@ -42,17 +42,18 @@ def _task(
     )
 
 
+_CHAR_F1 = ("char_f1", "exact_match")
 TASKS = (
     _task("el", tasks.entity_labelling, "会社名と評価を答えてください。", 16, "set_f1"),
-    _task("fa", tasks.reading, "ひらがなに変換してください。", 24, "char_f1", "exact_match"),
+    _task("fa", tasks.reading, "ひらがなに変換してください。", 24, *_CHAR_F1),
     _task("he", tasks.exam, "正しい選択肢を答えてください。", 8, "exact_match"),
-    _task("mc", tasks.common_sense, "当てはまるものを選んでください。", 6, "exact_match"),
-    _task("mr", tasks.arithmetic, "計算問題の答えを数字で答えてください。", 6, "exact_match"),
-    _task("mt", tasks.translation, "日本語は英語に、英語は日本語に訳してください。", 24, "exact_match", "chrf"),
-    _task("nli", tasks.inference, "前提と仮説の関係を答えてください。", 6, "exact_match"),
-    _task("qa", tasks.knowledge, "質問に答えてください。", 12, "char_f1", "exact_match"),
-    _task("rc", tasks.comprehension, "文章を読んで質問に答えてください。", 6, "char_f1", "exact_match"),
-)  # fmt: skip
+    _task("mc", tasks.common_sense, "当てはまるものを選んでください。", 8, "exact_match"),
+    _task("mr", tasks.arithmetic, "計算問題の答えを数字で答えてください。", 8, "exact_match"),
+    _task("mt", tasks.translation, "日英、英日の翻訳をしてください。", 24, "exact_match", "chrf"),
+    _task("nli", tasks.inference, "前提と仮説の関係を答えてください。", 8, "exact_match"),
+    _task("qa", tasks.knowledge, "質問に答えてください。", 12, *_CHAR_F1),
+    _task("rc", tasks.comprehension, "文章を読んで質問に答えてください。", 8, *_CHAR_F1),
+)
 TEXT = base.Corpus(name="mini/text", source=_SOURCE, licence=_LICENCE, read=_read_text)
 
 

@@ -100,6 +100,7 @@ def arithmetic(rng: random.Random) -> Drawn:
 
 
 WHEREABOUTS = ("{}は{}にいる。", "{}がいるのは{}だ。")
+_TIMES = ("今、", "昼から、", "ずっと、", "")
 
 
 def inference(rng: random.Random) -> Drawn:
@@ -116,7 +117,7 @@ def inference(rng: random.Random) -> Drawn:
     same = label == "entailment" or (label == "neutral" and rng.random() < 0.5)
     place = rng.choice(PLACES)
     other = place if same else others(rng, PLACES, place)
-    premise = f"{name}は{place}にいる。"
+    premise = rng.choice(_TIMES) + rng.choice(WHEREABOUTS).format(name, place)
     hypothesis = rng.choice(WHEREABOUTS).format(subject, other)
     return (name, place), Pair(f"前提：{premise}\n仮説：{hypothesis}", label)
 

@@ -90,7 +90,7 @@ def comparison(rng: random.Random) -> str:
         place = rng.choice(tasks.PLACES)
         if split_of(name, place) == "train":
             break
-    text = f"{name}は{place}にいる。"
+    text = rng.choice(tasks.WHEREABOUTS).format(name, place)
     for verdict in rng.sample(("本当", "嘘", "不明"), 3):
         subject = others(rng, lexicon.PEOPLE, name) if verdict == "不明" else name
         same = verdict == "本当" or (verdict == "不明" and rng.random() < 0.5)

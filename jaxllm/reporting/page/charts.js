@@ -80,9 +80,12 @@
         hovertemplate: "%{theta} <b>%{r:.3f}</b><extra></extra>",
       };
     });
-    const rim = axis({ tickfont: { color: style("--ink"), size: 13 } });
-    const spoke = axis({
-      range: [0, 1], tickvals: [0.25, 0.5, 0.75, 1], angle: 90, tickangle: 90, showline: false,
+    const rim = axis({
+      tickfont: { color: style("--ink"), size: 13 }, rotation: 90, direction: "clockwise", ticks: "",
+    });
+    const spoke = axis({ // its labels stand between the first two categories
+      range: [0, 1], tickvals: [0.25, 0.5, 0.75, 1], ticktext: ["", "0.5", "", "1"],
+      angle: 90 - 180 / data.categories.length, tickangle: 0, showline: false, ticks: "",
     });
     return [traces, layout({
       showlegend: true, legend: { orientation: "h", x: 0.5, xanchor: "center", y: -0.08 },

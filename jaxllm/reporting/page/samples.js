@@ -39,7 +39,7 @@
     const right = isRight(answer, data);
     if (right !== null) {
       const verdict = right ? "✓ right" : "✗ wrong";
-      const graded = answer.score === 0 || answer.score === 1 ? "" : ` ${answer.score.toFixed(2)}`;
+      const graded = answer.score === 0 || answer.score === 1 ? "" : ` · ${answer.score.toFixed(2)}`;
       heading.append(element("span", `outcome ${right ? "right" : "wrong"}`, verdict + graded));
     }
     const prediction = data.texts[answer.prediction];
