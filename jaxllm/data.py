@@ -8,6 +8,7 @@ jaxllm data show mini/nli --split=dev --rows=3
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import sys
 from collections.abc import Sequence
@@ -56,14 +57,17 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _prepare(names: Sequence[str], data_dir: str, raw_dir: str | None) -> None:
     for name in names:
         with Progress(f"preparing {name}", total=None, unit="rows") as bar:
-            done: dict[str, int] = {}
-
-            def advance(what: str, so_far: int, total: int | None, done=done, bar=bar) -> None:
-                bar.update(so_far - done.get(what, 0), now=what)
-                done[what] = so_far
-
+            advance = functools.partial(_advance, bar, {})
             corpora.prepare([name], data_dir=data_dir, raw_dir=raw_dir, progress=advance)
         _describe(name, data_dir)
+
+
+def _advance(
+    bar: Progress, done: dict[str, int], what: str, so_far: int, total: int | None
+) -> None:
+    del total  # a corpus is several files, and their totals are not known together
+    bar.update(so_far - done.get(what, 0), now=what)
+    done[what] = so_far
 
 
 def _describe(name: str, data_dir: str) -> None:

@@ -24,7 +24,7 @@ from jaxllm.errors import UserError
 from jaxllm.evaluate import evaluate
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.progress import Progress, duration
-from jaxllm.report import report
+from jaxllm.report import main as report
 from jaxllm.train import train
 from jaxllm.verb import Verb, run_verb
 
@@ -64,9 +64,9 @@ def demo(workdir: str | os.PathLike[str]) -> Path:
 
     _chapter("5/5 report")
     html = folder / "report.html"
-    report([folder], html=html)
+    report([os.fspath(folder), f"--html={html}"])
     seconds = duration(time.monotonic() - started)
-    print(f"\nthe report: {html}   ({seconds}, {peak_rss_mb():,.0f} MiB of memory at most)")
+    print(f"\n{seconds}, {peak_rss_mb():,.0f} MiB of memory at most; open {html} in a browser")
     return html
 
 

@@ -51,7 +51,7 @@ def read_requests(
     if not path.exists():
         raise UserError(f"there is no request file {path}")
     requests = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:

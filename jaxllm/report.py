@@ -22,8 +22,8 @@ from jaxllm.reporting.table import as_records, render, score_table
 from jaxllm.verb import Verb, run_verb
 
 _EXAMPLE = """\
-DIR is a result folder, or any folder above some, such as a run's workdir. Folders that are damaged or
-unfinished are named and left out.
+DIR is a result folder, or any folder above some, such as a run's workdir. Folders that are damaged
+or unfinished are named and left out.
 
 example: jaxllm report runs/base runs/sft --html=report.html
 """
@@ -81,9 +81,7 @@ def _learned(board: Board, run: Result) -> dict[str, Any]:
     }
 
 
-def _write_page(
-    path: epath.Path, found: Found, boards: Sequence[Board], max_samples: int
-) -> None:
+def _write_page(path: epath.Path, found: Found, boards: Sequence[Board], max_samples: int) -> None:
     from jaxllm.reporting.html import render_page  # plotly is slow to import
 
     scalars, unreadable = {}, []

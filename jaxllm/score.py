@@ -26,8 +26,8 @@ example: jaxllm score --metric=char_f1 --in=pairs.jsonl
 def score(path: str | epath.Path, *, metric: str, per_line: bool = False) -> dict[str, Any]:
     """Scores a JSONL file of pairs: `{"metric", "mean", "count"}`, and `"scores"` with `per_line`.
 
-    `scores` is None for a metric that has no score per sample. Raises UserError naming file and line
-    for a line that is no pair.
+    `scores` is None for a metric that has no score per sample. Raises UserError naming file and
+    line for a line that is no pair.
     """
     compute = get_metric(metric)
     predictions, references = _read_pairs(epath.Path(path))
@@ -43,7 +43,8 @@ def _read_pairs(path: epath.Path) -> tuple[list[str], list[str]]:
         content = path.read_bytes()
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
-    predictions, references = [], []
+    predictions: list[str] = []
+    references: list[str] = []
     for number, line in enumerate(content.split(b"\n"), start=1):
         if not line.strip():
             continue

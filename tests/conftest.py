@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
+
+if TYPE_CHECKING:
+    from jaxllm.models.config import ModelConfig
+    from jaxllm.text.tokenizer import Tokenizer
 
 _REPO = Path(__file__).resolve().parent.parent
 
@@ -47,3 +52,54 @@ def tokenizers_dir() -> Path:
 def spec_dir() -> Path:
     """The conformance cases of the metrics ($JAXLLM_SPEC_DIR); skips where there are none."""
     return _folder("JAXLLM_SPEC_DIR", "spec")
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a SentencePiece model of 384 pieces, bytes among them."""
+    from jaxllm.text.train_sentencepiece import train_sentencepiece
+
+    folder = tmp_path_factory.mktemp("tiny_tokenizer")
+    lines = [
+        "吾輩は猫である。名前はまだ無い。どこで生れたかとんと見当がつかぬ。",
+        "以下は、タスクを説明する指示です。要求を適切に満たす応答を書きなさい。",
+        "### 指示: ### 入力: ### 応答: 質問 回答 文章 はい いいえ",
+        "The quick brown fox jumps over the lazy dog. 0123456789",
+    ]
+    train_sentencepiece(lines * 4, folder / "tokenizer.model", vocab_size=384)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_tokenizer(tiny_tokenizer_folder: Path) -> Tokenizer:
+    from jaxllm.text.tokenizer import load_tokenizer
+
+    return load_tokenizer(tiny_tokenizer_folder)
+
+
+@pytest.fixture(scope="session")
+def tiny_config() -> ModelConfig:
+    """A Llama of two layers; its embedding has 16 rows more than `tiny_tokenizer` has ids."""
+    from jaxllm.models.config import ModelConfig
+
+    # Weights that are large enough for answers to differ from prompt to prompt.
+    return ModelConfig(
+        vocab_size=400,
+        hidden_size=32,
+        num_layers=2,
+        num_heads=4,
+        num_kv_heads=2,
+        head_dim=8,
+        ffn_size=64,
+        max_positions=256,
+        init_std=0.3,
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_params(tiny_config: ModelConfig) -> dict[str, Any]:
+    import jax
+
+    from jaxllm.models.decoder import init_params
+
+    return jax.jit(init_params, static_argnums=0)(tiny_config, jax.random.key(0))

@@ -15,10 +15,12 @@ def get_config():
         "ffn_size": 352,
         "max_positions": 512,
         "tie_embeddings": True,
+        # Wide weights find the copying heads several times sooner than the usual 0.02.
+        "init_std": 0.08,
     }
     config.mixture.text = mixture_entry("mini/text", template="plain")
-    config.input.update(max_length=256, rows=8)
-    config.steps = 490
-    config.optimizer.update(peak_lr=3e-3, end_lr=1.5e-4, b2=0.98, warmup=0.05)
+    config.input.update(max_length=256, rows=4)
+    config.steps = 800
+    config.optimizer.update(peak_lr=5e-3, end_lr=2.5e-4, b2=0.98, warmup=0.05)
     config.log_every = 20
     return config

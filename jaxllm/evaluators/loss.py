@@ -14,10 +14,11 @@ from jaxllm.evaluators.context import EvalContext
 from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import make_plan, plan_source
 from jaxllm.input.sources import read_source
-from jaxllm.input.tokenize import tokenize
+from jaxllm.input.tokenize import Truncation, tokenize
 from jaxllm.models.decoder import Params
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.parallel.rules import partition_spec
+from jaxllm.text.spans import BosPolicy
 from jaxllm.text.templates import get_template
 
 
@@ -31,8 +32,8 @@ class LossSettings:
     max_examples: int = 1000
     max_length: int = 2048
     rows: int = 8
-    truncation: str = "truncate"
-    bos: str = "auto"
+    truncation: Truncation = "truncate"
+    bos: BosPolicy = "auto"
 
 
 class LossEvaluator:

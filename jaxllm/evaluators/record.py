@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import jaxllm
@@ -110,10 +111,7 @@ def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
 
 
 def _interval_of(scores: Scores) -> list[float] | None:
-    if scores.per_sample is None:
-        return None
-    interval = mean_interval(scores.per_sample)
-    return [interval.low, interval.high]
+    return _pair(mean_interval(scores.per_sample) if scores.per_sample else None)
 
 
 def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
@@ -123,25 +121,35 @@ def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
         if outcome.task.metrics[0] in outcome.scores
     }
     means = aggregate(suite, {name: scores.mean for name, scores in headlines.items()})
-    intervals: dict[str, Interval] = {}
+    intervals: dict[str, Interval | None] = {}
     for category in means.categories:
-        parts = [
-            mean_interval(headlines[task.name].per_sample or (headlines[task.name].mean,))
+        samples = [
+            headlines[task.name].per_sample
             for task in suite.tasks
             if task.category == category and task.name in headlines
         ]
-        intervals[category] = mean_of(parts)
-    overall = mean_of(list(intervals.values())) if intervals else None
+        intervals[category] = _mean_over([s and mean_interval(s) for s in samples])
+    overall = _mean_over(list(intervals.values()))
     return {
         "categories": {
-            name: {"mean": mean, "interval": [intervals[name].low, intervals[name].high]}
+            name: {"mean": mean, "interval": _pair(intervals[name])}
             for name, mean in means.categories.items()
         },
         "average": {
             "name": means.average_name,
             "mean": means.average,
-            "interval": [overall.low, overall.high] if overall else None,
+            "interval": _pair(overall),
             "missing": list(means.missing_categories),
             "missing_tasks": list(means.missing_tasks),
         },
     }
+
+
+def _mean_over(parts: Sequence[Interval | None]) -> Interval | None:
+    # A corpus-level metric has no score per sample, so a mean that holds one has no interval.
+    known = [part for part in parts if part is not None]
+    return mean_of(known) if known and len(known) == len(parts) else None
+
+
+def _pair(interval: Interval | None) -> list[float] | None:
+    return [interval.low, interval.high] if interval else None

@@ -25,7 +25,7 @@ _SCHEDULE_FIELDS = ("type", "every", "first")
 class Evaluator(Protocol):
     """Scores weights, writes what it found under `folder` and returns the headline numbers."""
 
-    Settings: type
+    Settings: Any
     headline: str
 
     def __init__(self, settings: Any, context: EvalContext) -> None: ...

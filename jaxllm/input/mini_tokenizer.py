@@ -16,11 +16,11 @@ from jaxllm import corpora
 from jaxllm.corpora import mini
 from jaxllm.text.train_sentencepiece import train_sentencepiece
 
-VOCAB_SIZE = 1600
+VOCAB_SIZE = 1400
 
 # Lines of the v1.3 prompt (jaxllm.text.llm_jp_templates) and labels inside the inputs.
 _TEMPLATE_PIECES = (
-    "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。",
+    "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。"
     "\n\n### 指示:\n",
     "\n\n### 入力:\n",
     "\n\n### 応答:\n",

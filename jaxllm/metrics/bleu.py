@@ -1,9 +1,9 @@
 """BLEU by sacrebleu, for Japanese (MeCab with the IPA dictionary) and English (13a tokens).
 
 `bleu_*` is the mean over samples of sentence BLEU (effective n-gram order, exponential smoothing),
-which can be shown, paired and given an interval sample by sample; `corpus_bleu_*` is the single BLEU
-of all samples together, as the sacrebleu command computes it. Both after NFKC and on a 0-1 scale. The
-numbers llm-jp-eval publishes under the name BLEU are something else: see bleu_compat.py.
+which can be shown, paired and given an interval sample by sample; `corpus_bleu_*` is the single
+BLEU of all samples together, as the sacrebleu command computes it. Both after NFKC and on a 0-1
+scale. The numbers llm-jp-eval publishes under the name BLEU are something else: see bleu_compat.py.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The number llm-jp-eval (1.3 to 2.0) publishes as BLEU, for comparison with its tables only.
 
-It hands sacrebleu strings where lists of sentences belong. Every character thus becomes a "sentence",
-compared with the reference's character at the same position, so the score falls to almost nothing as
-soon as one character is inserted. bleu.py holds the real BLEU.
+It hands sacrebleu strings where lists of sentences belong. Every character thus becomes a
+"sentence", compared with the reference's character at the same position, so the score falls to
+almost nothing as soon as one character is inserted. bleu.py holds the real BLEU.
 """
 
 from __future__ import annotations

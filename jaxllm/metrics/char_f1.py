@@ -1,8 +1,8 @@
 """char_f1: llm-jp-eval's character similarity, which despite its name is no F1.
 
-Upstream it is fuzzywuzzy's `token_sort_ratio` with python-Levenshtein behind it; the steps below give
-the same numbers, its quirks included: two answers of punctuation only are equal, and accented Latin
-letters vanish.
+Upstream it is fuzzywuzzy's `token_sort_ratio` with python-Levenshtein behind it; the steps below
+give the same numbers, its quirks included: two answers of punctuation only are equal, and accented
+Latin letters vanish.
 """
 
 from __future__ import annotations

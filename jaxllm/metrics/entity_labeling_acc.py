@@ -8,7 +8,7 @@ from jaxllm.metrics.scores import Scores, score_each
 
 
 def entity_labeling_acc(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Mean share of the reference's comma-separated items that stand in the prediction: recall only."""
+    """Mean share of the reference's comma-separated items that the prediction names too."""
     return score_each(_recall, predictions, references)
 
 

@@ -21,7 +21,7 @@ class Scores:
 
 
 def normalise(text: str) -> str:
-    """Text in Unicode form NFKC (full-width digits and Latin letters become half-width), no more."""
+    """Text in Unicode form NFKC: full-width digits and Latin letters become half-width."""
     return unicodedata.normalize("NFKC", text)
 
 

@@ -10,8 +10,8 @@ from jaxllm.metrics.scores import Scores, score_each
 def set_f1(predictions: Sequence[str], references: Sequence[str]) -> Scores:
     """Mean over samples of the F1 between the stripped lines of prediction and reference.
 
-    As in llm-jp-eval, repeated lines of the prediction count once and those of the reference as often
-    as they stand there; an empty line is a line like any other.
+    As in llm-jp-eval, repeated lines of the prediction count once and those of the reference as
+    often as they stand there; an empty line is a line like any other.
     """
     return score_each(_line_f1, predictions, references)
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Literal
+import typing
+from typing import Any, Literal
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,6 +21,9 @@ class RopeScaling:
     low_freq_factor: float = 1.0
     high_freq_factor: float = 4.0
     original_max_positions: int = 8192
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "model.rope_scaling")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,6 +69,7 @@ class ModelConfig:
     scan_unroll: int = 1
 
     def __post_init__(self) -> None:
+        _check_choices(self, "model")
         for field in ("vocab_size", "hidden_size", "num_layers", "num_heads", "num_kv_heads",
                       "head_dim", "ffn_size", "max_positions"):  # fmt: skip
             if getattr(self, field) < 1:
@@ -79,3 +84,10 @@ class ModelConfig:
     def replace(self, **changes: object) -> ModelConfig:
         """A copy with some fields changed."""
         return dataclasses.replace(self, **changes)  # type: ignore[arg-type]
+
+
+def _check_choices(value: Any, where: str) -> None:
+    for field, kind in typing.get_type_hints(type(value)).items():
+        given, choices = getattr(value, field), typing.get_args(kind)
+        if typing.get_origin(kind) is Literal and given not in choices:
+            raise ValueError(f"{where}.{field}={given!r} must be one of {', '.join(choices)}")

@@ -44,7 +44,7 @@ def constant(shape: tuple[int, ...], axes: tuple[str, ...], value: float, dtype:
 
 @jax.custom_vjp
 def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel` in float32, [..., D] and [D, F] to [..., F], with gradients in the inputs' dtype.
+    """`x @ kernel` in float32, [..., D] and [D, F] to [..., F], gradients in the inputs' dtype.
 
     XLA:CPU's products of bfloat16 into bfloat16 are several times slower than into float32, and the
     gradient that JAX derives would multiply a float32 cotangent with bfloat16 weights, which is
@@ -54,11 +54,15 @@ def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
     return jnp.dot(x, kernel, preferred_element_type=jnp.float32)
 
 
-def _matmul_forward(x: jax.Array, kernel: jax.Array):
+def _matmul_forward(
+    x: jax.Array, kernel: jax.Array
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
     return matmul(x, kernel), (x, kernel)
 
 
-def _matmul_backward(saved: tuple[jax.Array, jax.Array], slope: jax.Array):
+def _matmul_backward(
+    saved: tuple[jax.Array, jax.Array], slope: jax.Array
+) -> tuple[jax.Array, jax.Array]:
     x, kernel = saved
     slope = slope.astype(x.dtype)
     x_slope = jnp.einsum("...f,df->...d", slope, kernel, preferred_element_type=jnp.float32)
@@ -99,9 +103,8 @@ class Norm(nnx.Module):
     def __init__(self, config: ModelConfig, size: int, *, kind: str) -> None:
         self.eps, self.kind, self.dtype = config.norm_eps, kind, config.dtype
         self.scale = constant((size,), ("norm",), 1.0, config.param_dtype)
-        self.bias = None
-        if kind == "layer":
-            self.bias = constant((size,), ("norm",), 0.0, config.param_dtype)
+        has_bias, dtype = kind == "layer", config.param_dtype
+        self.bias = constant((size,), ("norm",), 0.0, dtype) if has_bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
         x = x.astype(jnp.float32)

@@ -30,10 +30,10 @@ def model_config_from_settings(settings: ConfigDict, *, vocab_size: int) -> Mode
             raise UserError(
                 f"config.model.architecture.{name} is no field of a model; did you mean {near[0]}?"
             )
-    if changes.get("rope_scaling"):
-        changes["rope_scaling"] = RopeScaling(**dict(changes["rope_scaling"]))
     numerics = {name: settings[name] for name in NUMERICS}
     try:
+        if changes.get("rope_scaling"):
+            changes["rope_scaling"] = RopeScaling(**dict(changes["rope_scaling"]))
         if settings.zoo:
             return get_config(settings.zoo, **changes, **numerics)
         return ModelConfig(**{"vocab_size": vocab_size} | changes | numerics)

@@ -1,1 +1,1 @@
-"""Results on disk, their statistics, and how they are shown: a table, an HTML page. Never imports jax."""
+"""Results on disk, their statistics, and how they are shown; nothing here imports jax."""

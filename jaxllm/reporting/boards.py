@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,9 +19,10 @@ _CONDITIONS = ("data_sha256", "template", "extraction", "max_new_tokens", "bos",
 class Board:
     """Results of one suite, split and number of shots: scores that may stand in one table.
 
-    `average` is the name of the mean over the categories, None for tasks asked without a suite (each
-    is then a category of its own). `runs` holds the last result of every run, ordered as rows of the table (majority answer, blanked
-    input, base models, tuned models); `earlier` the results at earlier training steps.
+    `average` is the name of the mean over the categories, None for tasks asked without a suite
+    (each is then a category of its own). `runs` holds the last result of every run, ordered as rows
+    of the table (majority answer, blanked input, base models, tuned models); `earlier` the results
+    at earlier training steps.
     """
 
     title: str
@@ -133,10 +135,14 @@ def _plain_label(result: Result) -> str:
 
 
 def _labels(results: Sequence[Result]) -> dict[str, str]:
-    plain = [_plain_label(result) for result in results]
-    return {
-        str(result.folder): label
-        if plain.count(label) == 1
-        else f"{label} ({result.folder.parent.name}/{result.folder.name})"
-        for result, label in zip(results, plain, strict=True)
-    }
+    by_label: dict[str, list[str]] = {}
+    for result in results:
+        by_label.setdefault(_plain_label(result), []).append(str(result.folder))
+    labels = {}
+    for label, folders in by_label.items():
+        levels = zip(*(folder.split("/")[:-1] for folder in folders), strict=False)
+        shared = sum(1 for _ in itertools.takewhile(lambda names: len(set(names)) == 1, levels))
+        for folder in folders:
+            where = "/".join(folder.split("/")[shared:])
+            labels[folder] = label if len(folders) == 1 else f"{label} ({where})"
+    return labels

@@ -1,4 +1,4 @@
-"""The samples that a page carries for reading: the same samples of every run, each text stored once."""
+"""The samples that a page carries: the same ones of every run, each text stored once."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def browsable_samples(board: Board, *, limit: int = DEFAULT_LIMIT) -> dict[str, 
 def _task(board: Board, name: str, limit: int, texts: dict[str, int]) -> dict[str, Any]:
     asked = [run for run in board.runs if name in run.tasks]
     # The ids of the first run that was asked decide, so that all runs show the same samples.
-    first = {sample["id"]: sample for sample in itertools.islice(read_samples(asked[0], name), limit)}
+    first = {
+        sample["id"]: sample for sample in itertools.islice(read_samples(asked[0], name), limit)
+    }
     answers: dict[str, list[dict[str, Any] | None]] = {key: [] for key in first}
     for run in board.runs:
         by_id = {}
@@ -53,7 +55,9 @@ def _task(board: Board, name: str, limit: int, texts: dict[str, int]) -> dict[st
     }
 
 
-def _answer(run: Result, task: str, sample: dict[str, Any], texts: dict[str, int]) -> dict[str, Any]:
+def _answer(
+    run: Result, task: str, sample: dict[str, Any], texts: dict[str, int]
+) -> dict[str, Any]:
     return {
         "prompt": _index(texts, sample["prompt"]),
         "prediction": _index(texts, sample["prediction"]),

@@ -24,7 +24,7 @@ def chart_data(board: Board, scalars: Mapping[str, Sequence[Mapping[str, Any]]])
         `references` (role, mean); `profiles`: (label, role, means by category); `losses`.
     """
     return {
-        "panels": [panel for panel in map(lambda n: _panel(board, n), _names(board)) if panel],
+        "panels": [panel for panel in (_panel(board, name) for name in _names(board)) if panel],
         "categories": list(board.categories),
         "profiles": [
             {
@@ -52,8 +52,8 @@ def _panel(board: Board, category: str | None) -> dict[str, Any] | None:
     for run in board.having(TUNED):
         steps = [result for result in steps_of(board, run) if result.step is not None]
         before = reference_for(board, run, BASE)
-        points = [(0, before)] if before and all(result.step for result in steps) else []
-        points += [(result.step, result) for result in steps]
+        points = [(0, before)] if before else []
+        points += [(result.step or 0, result) for result in steps]
         scored = [(step, *score) for step, result in points if (score := _score(result, category))]
         if len(scored) > 1 and steps:
             lines.append({"label": board.label(run), "points": scored})

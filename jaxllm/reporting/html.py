@@ -1,7 +1,7 @@
 """One HTML file that shows results to a reader: no server, no network, no other file.
 
-What models wrote is data from strangers. It reaches the page as JSON inside a script element that no
-browser runs, with every `<` escaped, and is shown as text only; a content security policy lets
+What models wrote is data from strangers. It reaches the page as JSON inside a script element that
+no browser runs, with every `<` escaped, and is shown as text only; a content security policy lets
 nothing run but the page's own three scripts, by their hashes.
 """
 

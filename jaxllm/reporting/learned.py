@@ -10,9 +10,9 @@ from jaxllm.reporting.results import Result, read_samples
 from jaxllm.reporting.statistics import Interval, mean_of, paired_difference
 
 RULE = (
-    "A category counts as learned when the tuned model scores above the majority answer and above the"
-    " control with blanked input, both differences taken sample by sample and both with a 95 %"
-    " confidence interval that lies entirely above zero."
+    "A category counts as learned when the tuned model scores above the majority answer and above"
+    " the control with blanked input, both differences taken sample by sample and both with a"
+    " 95 % confidence interval that lies entirely above zero."
 )
 
 _REFERENCES = {MAJORITY: "the majority answer", CONTROL: "the blanked-input control"}
@@ -58,7 +58,7 @@ def judge(board: Board, tuned: Result) -> tuple[Verdict, ...]:
 
 
 def reference_for(board: Board, tuned: Result, role: str) -> Result | None:
-    """The run of this role to hold a tuned run against: of its own workdir or model if there is one."""
+    """The run of this role to hold a tuned run against, of its own workdir or model if any is."""
     candidates = board.having(role)
 
     def nearness(other: Result) -> tuple[bool, bool]:
@@ -70,7 +70,7 @@ def reference_for(board: Board, tuned: Result, role: str) -> Result | None:
 
 
 def category_differences(before: Result, after: Result) -> dict[str, Interval]:
-    """The paired difference `after - before` of each category whose tasks all share scored samples."""
+    """The paired difference `after - before` of each category that both were scored on in full."""
     by_category: dict[str, list[Interval | None]] = {}
     for task in after.tasks:
         category = after.category_of(task)
@@ -84,7 +84,7 @@ def category_differences(before: Result, after: Result) -> dict[str, Interval]:
 
 
 def task_difference(before: Result, after: Result, task: str) -> Interval | None:
-    """The paired difference of one task over the samples both were scored on; None if there are none.
+    """The paired difference of one task over the samples both were scored on, None without any.
 
     Also None when the two were scored on different data or by different metrics.
     """
@@ -101,7 +101,7 @@ def task_difference(before: Result, after: Result, task: str) -> Interval | None
 
 
 def average_difference(before: Result, after: Result) -> Interval | None:
-    """The paired difference of the average; None unless all categories of `after` can be compared."""
+    """The paired difference of the average; None unless every category of `after` compares."""
     differences = category_differences(before, after)
     if not differences or set(differences) != set(after.categories):
         return None

@@ -2,13 +2,13 @@
 
 All are closed formulas, so a result has one interval and needs no random seed:
 
-- The mean of scores between 0 and 1 gets Wilson's score interval (Wilson 1927). For graded scores the
-  number of samples is replaced by the effective one, mean (1 - mean) / standard error^2, and the
-  normal quantile by Student's, as survey statistics does for proportions (Korn & Graubard 1998). For
-  0/1 scores this is Wilson's interval itself.
-- Means over tasks and differences of models combine such intervals by their distances to the estimate
-  (MOVER: Zou & Donner 2008, https://doi.org/10.1002/sim.3095), so a task where every score is 0 still
-  adds its uncertainty, which a bootstrap over samples would lose.
+- The mean of scores between 0 and 1 gets Wilson's score interval (Wilson 1927). For graded scores
+  the number of samples is replaced by the effective one, mean (1 - mean) / standard error^2, and
+  the normal quantile by Student's, as survey statistics does for proportions (Korn & Graubard
+  1998). For 0/1 scores this is Wilson's interval itself.
+- Means over tasks and differences of models combine such intervals by their distances to the
+  estimate (MOVER: Zou & Donner 2008, https://doi.org/10.1002/sim.3095), so a task where every score
+  is 0 still adds its uncertainty, which a bootstrap over samples would lose.
 
 In simulations (tests/reporting/test_statistics.py) these hold their level from about 10 samples on,
 where t and bootstrap intervals of skewed scores fall as low as 55 %.
@@ -63,7 +63,7 @@ def mean_interval(scores: Sequence[float], *, level: float = LEVEL) -> Interval:
 
 
 def mean_of(intervals: Sequence[Interval]) -> Interval:
-    """The unweighted mean of independent estimates: a category over its tasks, AVR over categories."""
+    """The plain mean of independent estimates: a category over tasks, AVR over categories."""
     if not intervals:
         raise ValueError("a mean needs at least one estimate")
     count = len(intervals)
@@ -96,7 +96,9 @@ def _wilson(mean: float, count: float, quantile: float) -> Interval:
     centre = (mean + quantile**2 / (2 * count)) / shrink
     spread = quantile / shrink * math.sqrt(mean * (1 - mean) / count + quantile**2 / (4 * count**2))
     return Interval(
-        mean=mean, low=max(0.0, min(mean, centre - spread)), high=min(1.0, max(mean, centre + spread))
+        mean=mean,
+        low=max(0.0, min(mean, centre - spread)),
+        high=min(1.0, max(mean, centre + spread)),
     )
 
 

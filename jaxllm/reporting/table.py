@@ -1,4 +1,4 @@
-"""The table of scores: rows are runs, columns the average and the categories, each with its interval."""
+"""The table of scores: rows are runs, columns the average and the categories, with intervals."""
 
 from __future__ import annotations
 
@@ -12,7 +12,14 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from jaxllm.reporting.boards import CONTROL, MAJORITY, Board, differing_conditions, role_of, steps_of
+from jaxllm.reporting.boards import (
+    CONTROL,
+    MAJORITY,
+    Board,
+    differing_conditions,
+    role_of,
+    steps_of,
+)
 from jaxllm.reporting.results import Result
 
 MISSING = "–"
@@ -72,7 +79,9 @@ def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
 
 def render(table: ScoreTable) -> RenderableType:
     """The table for a terminal, by rich."""
-    grid = Table(title=rich.markup.escape(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left")
+    grid = Table(
+        title=rich.markup.escape(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left"
+    )
     grid.add_column("run", overflow="fold", min_width=16)
     for index, column in enumerate(table.columns):
         grid.add_column(column, justify="right", no_wrap=True, style="bold" if index == 0 else "")

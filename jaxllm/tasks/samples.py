@@ -95,7 +95,7 @@ def _examples_of_corpus(task: Task, split: str, data_dir: str | os.PathLike) -> 
 def _examples_of_file(task: Task) -> list[Example]:
     path = _path(task)
     examples = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         if not line.strip():
             continue
         try:

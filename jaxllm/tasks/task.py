@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 
 from jaxllm.text.example import Message
+from jaxllm.text.spans import BosPolicy
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -25,7 +26,7 @@ class Task:
     num_shots: int = 0
     template: str = "llm_jp_v1.3"
     extraction: str = "v1.3"
-    bos: str = "never"
+    bos: BosPolicy = "never"
     instruction: str | None = None
     stop: tuple[str, ...] = ()
 

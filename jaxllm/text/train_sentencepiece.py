@@ -39,7 +39,8 @@ def train_sentencepiece(
             model_writer=model,
             vocab_size=vocab_size,
             model_type=model_type,
-            user_defined_symbols=list(user_defined_symbols),
+            # Pieces hold U+2581 where the text has a space; a symbol with a space never matches.
+            user_defined_symbols=[symbol.replace(" ", "\u2581") for symbol in user_defined_symbols],
             character_coverage=character_coverage,
             normalization_rule_name="identity",
             remove_extra_whitespaces=False,

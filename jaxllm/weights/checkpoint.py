@@ -80,11 +80,16 @@ class Checkpoints:
                 )
             )
             best = {"best_fn": self._score, "best_mode": best_mode}
-        self._manager = _manager(
+        self._manager = ocp.CheckpointManager(
             self.folder,
-            create=True,
-            preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-            **best,
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=preservation_policy.AnyPreservationPolicy(policies), **best
+            ),
+            item_handlers={
+                _PARAMS: ocp.StandardCheckpointHandler(),
+                _REST: ocp.StandardCheckpointHandler(),
+                _EXTRA: ocp.JsonCheckpointHandler(),
+            },
         )
 
     def save(
@@ -267,15 +272,14 @@ def restore_params(
     if step is not None and step not in steps:
         raise UserError(f"{folder} has no step {step}; it has {steps or 'none'}")
     failure: Exception | None = None
-    with _manager(folder, create=False, read_only=True) as manager:
+    with ocp.StandardCheckpointer() as reader:
         for candidate in reversed(steps if step is None else [step]):
             where = folder / str(candidate)
             try:
-                found = manager.item_metadata(candidate)[_PARAMS]
+                found = reader.metadata(where / _PARAMS).item_metadata.tree
                 _check_arrays(found, target, where=str(where), check_dtype=False)
                 wanted = jax.tree.map(functools.partial(_as_stored, dtype=dtype), target, found)
-                args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
-                return manager.restore(candidate, args=args)[_PARAMS], candidate
+                return reader.restore(where / _PARAMS, wanted), candidate
             except _DAMAGE as error:
                 failure = error
                 print(f"passing over {where}: it is damaged ({_line(error)})", file=sys.stderr)
@@ -286,18 +290,6 @@ def _as_stored(
     leaf: jax.ShapeDtypeStruct, stored: Any, *, dtype: str | None
 ) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, dtype or stored.dtype, sharding=leaf.sharding)
-
-
-def _manager(folder: epath.Path, **options: Any) -> ocp.CheckpointManager:
-    return ocp.CheckpointManager(
-        folder,
-        options=ocp.CheckpointManagerOptions(**options),
-        item_handlers={
-            _PARAMS: ocp.StandardCheckpointHandler(),
-            _REST: ocp.StandardCheckpointHandler(),
-            _EXTRA: ocp.JsonCheckpointHandler(),
-        },
-    )
 
 
 def _steps(folder: epath.Path) -> list[int]:

@@ -127,7 +127,7 @@ class GgufFile:
             raise UserError(f"{self.where} names no tokenizer.ggml.eos_token_id")
         return tokenizer_from_gguf_fields(
             tokens=self._field("tokenizer.ggml.tokens"),
-            merges=self._field("tokenizer.ggml.merges"),
+            merges=self._field("tokenizer.ggml.merges", []),
             token_types=self._field("tokenizer.ggml.token_type"),
             bos_id=self._field("tokenizer.ggml.bos_token_id"),
             eos_id=eos_id,

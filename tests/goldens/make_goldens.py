@@ -1,4 +1,4 @@
-"""Logits of tiny models as transformers computes them, for test_logits_match_transformers.py.
+"""Tiny models of every family, and their logits as transformers computes them.
 
 Weights follow from each tensor's name and shape by `tensor`, so that a golden holds only a config
 and the logits of a few positions. To make them again (needs torch and transformers):
@@ -124,6 +124,32 @@ def tokens() -> np.ndarray:
     return np.random.default_rng(0).integers(0, 61, NUM_TOKENS).astype(np.int32)
 
 
+def write_folder(folder: Path, name: str, dtype: str = "float32") -> Path:
+    """A Hugging Face folder of the tiny model `name`, with a tokenizer of single words."""
+    import ml_dtypes
+    import tokenizers
+    from safetensors.numpy import save_file
+
+    model = json.loads((FOLDER / "models.json").read_text())[name]
+    stored = {"float32": np.float32, "float16": np.float16, "bfloat16": ml_dtypes.bfloat16}[dtype]
+    weights = {
+        key: tensor(key, tuple(shape)).astype(stored) for key, shape in model["tensors"].items()
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    config = CONFIGS[name] | {"torch_dtype": dtype}
+    (folder / "config.json").write_text(json.dumps(config, indent=1))  # not as we would write it
+    words = {"<unk>": 0, "<s>": 1, "</s>": 2} | {f"w{i}": i for i in range(3, 61)}
+    tokenizer = tokenizers.Tokenizer(tokenizers.models.WordLevel(words, unk_token="<unk>"))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer.add_special_tokens(["<unk>", "<s>", "</s>"])
+    tokenizer.save(str(folder / "tokenizer.json"))
+    special = {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(special))
+    (folder / "generation_config.json").write_text('{"eos_token_id": [2, 5]}')
+    return folder
+
+
 def transformers_model(config: dict[str, Any]) -> Any:
     """The transformers model of a config, with the weights of `tensor`, in float32."""
     import torch
@@ -156,7 +182,8 @@ def transformers_logits(model: Any, ids: np.ndarray) -> np.ndarray:
 
 def main() -> None:
     """Writes `logits.npz` and `models.json` beside this file."""
-    logits, models = {}, {}
+    logits: dict[str, np.ndarray] = {}
+    models: dict[str, Any] = {}
     for name, config in CONFIGS.items():
         model = transformers_model(config)
         logits[name] = transformers_logits(model, tokens())[list(POSITIONS)]

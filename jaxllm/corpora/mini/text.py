@@ -101,16 +101,21 @@ def comparison(rng: random.Random) -> str:
 
 
 def sums(rng: random.Random) -> str:
-    """A few additions and subtractions."""
-    done = []
+    """Four additions, some of them followed by the same the other way round."""
+    done: list[str] = []
     while len(done) < 4:
-        first, second = rng.randint(1, 12), rng.randint(1, 12)
-        if split_of(first, second) == "train":
-            total = first + second
-            done.append(
-                rng.choice((f"{first}たす{second}は{total}。", f"{total}ひく{second}は{first}。"))
-            )
+        pair = (rng.randint(1, 12), rng.randint(1, 12))
+        for first, second in (pair, pair[::-1]) if rng.random() < 0.5 else (pair,):
+            if split_of(first, second) == "train":
+                done.append(f"{first}たす{second}は{first + second}。")
     return "".join(done)
+
+
+def counting(rng: random.Random) -> str:
+    """Some numbers in a row, up or down."""
+    start = rng.randint(1, 18)
+    numbers = list(range(start, start + 7))
+    return "、".join(map(str, numbers if rng.random() < 0.5 else numbers[::-1])) + "。"
 
 
 def scenes(rng: random.Random) -> str:
@@ -127,14 +132,16 @@ def scenes(rng: random.Random) -> str:
     )
 
 
+# Each kind of paragraph and its share.
 KINDS = (
-    (facts, 2),
-    (copying, 2),
-    (lookup, 4),
-    (sorting, 3),
-    (comparison, 3),
-    (sums, 2),
-    (scenes, 1),
+    (facts, 2.0),
+    (copying, 3.0),
+    (lookup, 5.0),
+    (sorting, 3.0),
+    (comparison, 3.0),
+    (sums, 2.0),
+    (counting, 0.5),
+    (scenes, 1.0),
 )
 
 
