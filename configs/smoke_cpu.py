@@ -1,6 +1,6 @@
 """The smallest real run: a fresh tiny Llama learns the embedded suite for a minute on any CPU.
 
-    jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke
+jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke
 """
 
 from jaxllm.defaults import mixture_entry, train_config

@@ -1,7 +1,7 @@
 """Measure training and decoding speed on this machine.
 
-    jaxllm bench train --model=DIR --data=pairs.jsonl --json
-    jaxllm bench decode --model=DIR --requests=requests.jsonl --json
+jaxllm bench train --model=DIR --data=pairs.jsonl --json
+jaxllm bench decode --model=DIR --requests=requests.jsonl --json
 """
 
 from __future__ import annotations
@@ -84,7 +84,10 @@ def bench_train(
                     startup, clock = time.monotonic() - began, time.monotonic()
                     waited = batches.wait_seconds
                 else:
-                    tokens, trained = tokens + metrics["tokens"], trained + metrics["trained_tokens"]
+                    tokens, trained = (
+                        tokens + metrics["tokens"],
+                        trained + metrics["trained_tokens"],
+                    )
                 losses.append(metrics["loss"])
             jax.block_until_ready(state)
             seconds = time.monotonic() - clock
@@ -161,14 +164,12 @@ def _train_flops(config: ModelConfig, mixture: Mixture, steps: int) -> float:
         num_heads=config.num_heads,
         head_dim=config.head_dim,
     )
-    forward += logits_flops(
-        trained, hidden_size=config.hidden_size, vocab_size=config.vocab_size
-    )
+    forward += logits_flops(trained, hidden_size=config.hidden_size, vocab_size=config.vocab_size)
     return 3.0 * forward
 
 
 def _matmul_peak(dtype: str) -> float:
-    """Operations per second of a square product in `dtype` with float32 results, the best of a few."""
+    """Operations per second of a square product in `dtype` into float32, the best of a few."""
     left = jax.random.normal(jax.random.key(0), (_PROBE_SIZE, _PROBE_SIZE), jnp.dtype(dtype))
     product = jax.jit(lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32))
     product(left, left).block_until_ready()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 class UserError(Exception):
-    """A mistake in a flag, a config, or a file, told in one sentence with the value that would work.
+    """A mistake in a flag, a config or a file, told in one sentence with the value that works.
 
     The command line prints it without a traceback and exits with status 2.
     """

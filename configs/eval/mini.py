@@ -1,6 +1,6 @@
 """The embedded suite on its test split; `:control` adds the floors that a learned skill must beat.
 
-    jaxllm evaluate --config=configs/eval/mini.py --model=runs/demo/tuned --workdir=runs/eval
+jaxllm evaluate --config=configs/eval/mini.py --model=runs/demo/tuned --workdir=runs/eval
 """
 
 from jaxllm.defaults import evaluate_config

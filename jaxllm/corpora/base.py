@@ -14,8 +14,9 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import tensorflow_datasets as tfds
@@ -102,7 +103,7 @@ def configs(*corpora: Corpus) -> list[CorpusConfig]:
     ]
 
 
-class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
+class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  # type: ignore[call-arg]
     """Writes the corpus of its config; subclasses only name the origin and list the configs.
 
     `raw_dir` and `progress` are set by `store.prepare` before preparing; with plain TFDS calls the
@@ -110,7 +111,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
     """
 
     VERSION = tfds.core.Version("1.0.0")
-    raw_dir: str | None = None
+    raw_dir: str | os.PathLike[str] | None = None
     progress: ProgressCallback = staticmethod(lambda what, done, total: None)
 
     @property
@@ -156,7 +157,9 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):
         self.info.metadata["sha256"] = sha256
         return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
 
-    def _generate_examples(self, split: str, pairs: Sequence[Pair]):
+    def _generate_examples(
+        self, split: str, pairs: Sequence[Pair]
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         name = self.corpus.name
         for index, pair in enumerate(pairs):
             yield (

@@ -128,7 +128,7 @@ def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
             for task in suite.tasks
             if task.category == category and task.name in headlines
         ]
-        intervals[category] = _mean_over([s and mean_interval(s) for s in samples])
+        intervals[category] = _mean_over([mean_interval(s) if s else None for s in samples])
     overall = _mean_over(list(intervals.values()))
     return {
         "categories": {

@@ -18,19 +18,14 @@ from jaxllm.text.train_sentencepiece import train_sentencepiece
 
 VOCAB_SIZE = 1400
 
-# Lines of the v1.3 prompt (jaxllm.text.llm_jp_templates) and labels inside the inputs.
+# The fixed lines of the v1.3 prompt (jaxllm.text.llm_jp_templates).
 _TEMPLATE_PIECES = (
-    "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。"
-    "\n\n### 指示:\n",
+    (
+        "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。"
+        "\n\n### 指示:\n"
+    ),
     "\n\n### 入力:\n",
     "\n\n### 応答:\n",
-    "\n",
-    "文章：",
-    "質問：",
-    "前提：",
-    "仮説：",
-    "問題：",
-    "選択肢：",
 )
 _LINES_PER_TASK = 1500
 _LINES_OF_TEXT = 4000

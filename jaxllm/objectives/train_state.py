@@ -96,7 +96,7 @@ def make_train_step(
             "loss": loss_sum * scale,
             "trained_tokens": weight,
             "tokens": jnp.sum(batch["segment_ids"] > 0),
-            "grad_norm": optax.global_norm(grads),
+            "grad_norm": optax.tree.norm(grads),
             "learning_rate": jnp.asarray(schedule(state["step"]), jnp.float32),
         }
         return {

@@ -24,9 +24,7 @@ def matmul_flops_per_token(
     return 2 * num_layers * (attention + mlp)
 
 
-def attention_flops(
-    lengths: list[int], *, num_layers: int, num_heads: int, head_dim: int
-) -> int:
+def attention_flops(lengths: list[int], *, num_layers: int, num_heads: int, head_dim: int) -> int:
     """Forward operations of causal attention over whole sequences of these lengths."""
     pairs = sum(length * (length + 1) // 2 for length in lengths)
     return 4 * num_layers * num_heads * head_dim * pairs

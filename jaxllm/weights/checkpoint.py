@@ -80,10 +80,14 @@ class Checkpoints:
                 )
             )
             best = {"best_fn": self._score, "best_mode": best_mode}
+        for path in self.folder.glob("*orbax-checkpoint-tmp*"):
+            self._tell(path.name, f"removing {path}: its save was cut off")
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
-                preservation_policy=preservation_policy.AnyPreservationPolicy(policies), **best
+                preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
+                cleanup_tmp_directories=True,
+                **best,
             ),
             item_handlers={
                 _PARAMS: ocp.StandardCheckpointHandler(),
@@ -194,9 +198,6 @@ class Checkpoints:
 
     def _whole_steps(self) -> Iterator[int]:
         """Steps that look whole and were not found damaged, newest first."""
-        for path in self.folder.glob("*orbax-checkpoint-tmp*"):
-            if not self._manager.is_saving_in_progress():
-                self._tell(path.name, f"passing over {path}: it was never finished")
         for step in reversed(_steps(self.folder)):
             if f"damaged {step}" in self._told:
                 continue

@@ -81,7 +81,7 @@ class Fields:
             raise UserError(f"config.json: `{name}` must be a positive integer, not {value!r}")
         return value
 
-    def activation(self, name: str) -> str:
+    def activation(self, name: str) -> Any:
         """Our name of the activation function."""
         value = self.get(name)
         if value not in _ACTIVATIONS:

@@ -111,7 +111,7 @@ def _llama_rows(config: ModelConfig) -> tuple[Row, ...]:
         ("mlp", "up"): ("mlp.up_proj", config.mlp_bias),
         ("mlp", "down"): ("mlp.down_proj", config.mlp_bias),
     }
-    norms = {
+    norms: dict[tuple[str, ...], str] = {
         ("attention_norm",): "input_layernorm",
         ("mlp_norm",): "post_attention_layernorm",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 from collections.abc import Callable, Mapping
@@ -209,7 +210,7 @@ def _readers(params: Mapping[str, Any], config: ModelConfig) -> dict[str, Callab
             arrays.append(array.T if row.transposed else array)
         return arrays[0] if len(arrays) == 1 else np.concatenate(arrays, axis=-1)
 
-    return {name: lambda name=name: read(name) for name in parts}
+    return {name: functools.partial(read, name) for name in parts}
 
 
 def _fetch(array: Any, layer: int | None) -> np.ndarray:

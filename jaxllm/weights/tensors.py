@@ -144,7 +144,8 @@ def _assemble(
     names = row.names(shape[0])
     read: dict[tuple[tuple[int, int], ...], np.ndarray] = {}
 
-    def shard(index: tuple[slice, ...]) -> np.ndarray:
+    def shard(index: tuple[slice, ...] | None) -> np.ndarray:
+        assert index is not None
         # Devices that hold copies of one shard ask for it one after the other.
         bounds = tuple(s.indices(size)[:2] for s, size in zip(index, shape, strict=True))
         if bounds not in read:

@@ -127,7 +127,7 @@ def test_padding_is_finite_and_seen_by_nobody(config):
 
 
 def test_tied_embeddings_are_the_head_too(tiny_config):
-    config = tiny_config.replace(tie_embeddings=True)
+    config = tiny_config.replace(**FAMILIES["qwen2"])
     params = _init(config, jax.random.key(0))
     assert "head" not in params
     np.testing.assert_array_equal(head_kernel(params, config), params["embed"]["tokens"].T)
@@ -155,14 +155,13 @@ def test_layout_settings_leave_values_and_gradients_alone(tiny_config, tiny_para
 
 
 def test_bfloat16_stays_near_float32(tiny_config, tiny_params):
-    config = tiny_config.replace(init_std=0.02)
-    params = _init(config, jax.random.key(0))
-    inputs = _inputs(config)
-    exact = _logits(params, config, *inputs)
-    rounded = _logits(params, config.replace(dtype="bfloat16"), *inputs)
+    params = jax.tree.map(lambda leaf: leaf * 0.3, tiny_params)
+    inputs = _inputs(tiny_config)
+    exact = _logits(params, tiny_config, *inputs)
+    rounded = _logits(params, tiny_config.replace(dtype="bfloat16"), *inputs)
     assert exact.dtype == rounded.dtype == jnp.float32
     error = np.abs(exact - rounded)
-    assert 0 < np.max(error) < 0.05 * np.std(exact) + 0.02
+    assert 0 < np.max(error) < 0.1 * np.std(exact)
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,7 @@ def test_a_metric_that_is_not_there_is_told(state, tmp_path, capsys):
     assert steps_in(tmp_path) == [1]
 
 
-def test_a_save_that_was_cut_off_is_passed_over(state, tmp_path, capsys):
+def test_a_save_that_was_cut_off_is_removed(state, tmp_path, capsys):
     save(tmp_path, state, [1, 2], keep_last=2)
     (tmp_path / "2").rename(tmp_path / "2.orbax-checkpoint-tmp")
     shutil.rmtree(tmp_path / "2.orbax-checkpoint-tmp" / "params")
@@ -120,7 +120,10 @@ def test_a_save_that_was_cut_off_is_passed_over(state, tmp_path, capsys):
     checkpoints = opened(tmp_path)
 
     assert checkpoints.latest_step() == 1
-    assert "2.orbax-checkpoint-tmp: it was never finished" in capsys.readouterr().err
+    assert f"removing {tmp_path}/2.orbax-checkpoint-tmp: its" in capsys.readouterr().err
+    checkpoints.close()
+    assert steps_in(tmp_path) == [1]
+    assert not list(tmp_path.glob("*tmp*"))
 
 
 @ORBAX_COMPLAINS
@@ -215,7 +218,6 @@ def test_a_full_disk_names_the_folder_and_the_last_good_step(when, state, tmp_pa
         patch.setattr(checkpoints._manager, method, fail)
         with pytest.raises(UserError, match=f"{tmp_path} is full.*step 1 is the last good one"):
             checkpoints.save(2, state)
-            checkpoints.wait()
     checkpoints.close()
 
 

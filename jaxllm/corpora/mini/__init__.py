@@ -97,6 +97,9 @@ def symbols() -> list[str]:
             for word in entry
         ),
         *(name for name, _ in tasks.EXAMS),
+        *map(tasks.denied, tasks.OPPOSITE),
+        *(form for forms in tasks.ACTIONS for form in forms),
+        *(tasks.WHO, tasks.WHERE, tasks.WHAT),
         *(corpus.instruction for corpus in TASKS),
         *map(str, range(10, 25)),
     ]

@@ -104,27 +104,46 @@ def arithmetic(rng: random.Random) -> Drawn:
     return (first, second), Pair(f"問題：{story}", str(first + second))
 
 
-WHEREABOUTS = ("{}は{}にいる。", "{}がいるのは{}だ。")
-_TIMES = ("今、", "昼から、", "ずっと、", "")
+THINGS = (*lexicon.CATEGORIES["家具"], *lexicon.CATEGORIES["文房具"])
+_QUALITIES = "大きい 高い 長い 重い 新しい 厚い".split()
+OPPOSITE = {
+    **{quality: lexicon.OPPOSITES[quality] for quality in _QUALITIES},
+    **{lexicon.OPPOSITES[quality]: quality for quality in _QUALITIES},
+}
+
+
+def denied(quality: str) -> str:
+    """The adjective's negation: 大きい -> 大きくない."""
+    return f"{quality[:-1]}くない"
+
+
+def claim(rng: random.Random, quality: str, label: str) -> str:
+    """What may be said of a thing of that quality, so that the label holds; denied half the time.
+
+    The quality itself or its opposite denied follows, its opposite or itself denied contradicts,
+    and any other quality, denied or not, is open.
+    """
+    if label == "neutral":
+        said = others(rng, tuple(OPPOSITE), quality, OPPOSITE[quality])
+        return denied(said) if rng.random() < 0.5 else said
+    follows, contradicts = quality, OPPOSITE[quality]
+    if label == "contradiction":
+        follows, contradicts = contradicts, follows
+    return denied(contradicts) if rng.random() < 0.5 else follows
 
 
 def inference(rng: random.Random) -> Drawn:
-    """NLI: does one sentence follow from another, contradict it, or neither.
+    """NLI: does a claim about a thing follow from what is known of it, contradict it, or neither.
 
-    Where somebody is, or what something of theirs is like, said again in the same or other words:
-    of the same person and the same place or quality (entailment), of the same person and another
-    (contradiction), or of somebody else (neutral), with the same place or quality as often as not.
-    Neither sentence alone tells the answer. Tested on facts that train lacks.
+    Adjectives, their opposites and negations; negation is as frequent under every label, and
+    neither sentence alone tells the answer. Tested on pairs of thing and quality that train lacks.
     """
     label = rng.choice(("entailment", "contradiction", "neutral"))
-    name = rng.choice(lexicon.PEOPLE)
-    subject = others(rng, lexicon.PEOPLE, name) if label == "neutral" else name
-    same = label == "entailment" or (label == "neutral" and rng.random() < 0.5)
-    place = rng.choice(PLACES)
-    other = place if same else others(rng, PLACES, place)
-    premise = rng.choice(_TIMES) + rng.choice(WHEREABOUTS).format(name, place)
-    hypothesis = rng.choice(WHEREABOUTS).format(subject, other)
-    return (name, place), Pair(f"前提：{premise}\n仮説：{hypothesis}", label)
+    name, thing = rng.choice(lexicon.PEOPLE), rng.choice(THINGS)
+    quality = rng.choice(tuple(OPPOSITE))
+    premise = f"{name}の{thing}は{quality}。"
+    hypothesis = f"{name}の{thing}は{claim(rng, quality, label)}。"
+    return (thing, quality), Pair(f"前提：{premise}\n仮説：{hypothesis}", label)
 
 
 _QUESTIONS = {
@@ -159,35 +178,51 @@ def knowledge(rng: random.Random) -> Drawn:
     return (asked, question), Pair(f"質問：{question.format(asked)}", _FACTS[kind][asked])
 
 
-class Relation(NamedTuple):
-    """A fact about a person and a value, and how to ask for either."""
-
-    values: tuple[str, ...]
-    fact: str
-    of_person: str
-    of_value: str
+# Plain past and polite past of what people do to animals they meet.
+ACTIONS = (("見た", "見ました"), ("描いた", "描きました"), ("探した", "探しました"))
+WHO, WHERE, WHAT = "誰が", "どこで", "何を"
 
 
-RELATIONS = (
-    Relation(PLACES, "{}は{}にいる。", "{}はどこにいますか。", "{}にいるのは誰ですか。"),
-    Relation(
-        _ANIMALS, "{}は{}を飼っている。", "{}は何を飼っていますか。", "{}を飼っているのは誰ですか。"
-    ),
-)
+class Event(NamedTuple):
+    """Somebody did something to an animal somewhere."""
+
+    person: str
+    place: str
+    animal: str
+    action: tuple[str, str]
+
+    def told(self) -> str:
+        """The event as a sentence."""
+        return f"{self.person}が{self.place}で{self.animal}を{self.action[0]}。"
+
+    def asked(self, word: str) -> tuple[str, str]:
+        """The question with that question word, and its answer."""
+        answer = {WHO: self.person, WHERE: self.place, WHAT: self.animal}[word]
+        return f"{word}{self.action[1]}か。", answer
+
+
+def events(rng: random.Random) -> list[Event]:
+    """One or two events that share nothing."""
+    count = rng.choice((1, 2))
+    return [
+        Event(*parts)
+        for parts in zip(
+            rng.sample(lexicon.PEOPLE, count),
+            rng.sample(PLACES, count),
+            rng.sample(_ANIMALS, count),
+            rng.sample(ACTIONS, count),
+            strict=True,
+        )
+    ]
 
 
 def comprehension(rng: random.Random) -> Drawn:
-    """RC: look one fact up among two of the same form; tested on facts that train never asks.
+    """RC: who, where or what, in a passage of one or two events told apart by what was done.
 
-    Asked for the place or thing of a person, or for the person, as often.
+    Tested on events that train never asks about.
     """
-    relation = rng.choice(RELATIONS)
-    people, values = rng.sample(lexicon.PEOPLE, 2), rng.sample(relation.values, 2)
-    text = "".join(relation.fact.format(*pair) for pair in zip(people, values, strict=True))
-    asked = rng.randrange(2)
-    person, value = people[asked], values[asked]
-    if rng.random() < 0.5:
-        question, answer = relation.of_person.format(person), value
-    else:
-        question, answer = relation.of_value.format(value), person
-    return (person, value), Pair(f"文章：{text}\n質問：{question}", answer)
+    passage = events(rng)
+    event = rng.choice(passage)
+    question, answer = event.asked(rng.choice((WHO, WHERE, WHAT)))
+    text = "".join(each.told() for each in passage)
+    return event[:3], Pair(f"文章：{text}\n質問：{question}", answer)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 
 from jaxllm.corpora.mini import lexicon, tasks
-from jaxllm.corpora.mini.draw import others, split_of
+from jaxllm.corpora.mini.draw import split_of
 
 SIZES = {"train": 16000, "dev": 200}
 
@@ -56,22 +56,17 @@ def copying(rng: random.Random) -> str:
 
 
 def lookup(rng: random.Random) -> str:
-    """Two or three facts of one form, then each asked again, by the person or by the value."""
-    count = rng.choice((2, 3))
+    """One or two events, and every question about them with its answer."""
     while True:
-        relation = rng.choice(tasks.RELATIONS)
-        people = rng.sample(lexicon.PEOPLE, count)
-        pairs = list(zip(people, rng.sample(relation.values, count), strict=True))
-        if all(split_of(*pair) == "train" for pair in pairs):
+        passage = tasks.events(rng)
+        if all(split_of(*event[:3]) == "train" for event in passage):
             break
-    text = "".join(relation.fact.format(*pair) for pair in pairs)
-    rng.shuffle(pairs)
-    for person, value in pairs:
-        if rng.random() < 0.5:
-            text += f"{relation.of_person.format(person)}{value}。"
-        else:
-            text += f"{relation.of_value.format(value)}{person}。"
-    return text
+    questions = [
+        event.asked(word) for event in passage for word in (tasks.WHO, tasks.WHERE, tasks.WHAT)
+    ]
+    rng.shuffle(questions)
+    told = "".join(event.told() for event in passage)
+    return told + "".join(f"{question}{answer}。" for question, answer in questions)
 
 
 def sorting(rng: random.Random) -> str:
@@ -84,19 +79,16 @@ def sorting(rng: random.Random) -> str:
 
 
 def comparison(rng: random.Random) -> str:
-    """A fact, and whether three statements about it are right, wrong or unknown."""
+    """A thing's quality, and whether three claims about it are right, wrong or unknown."""
     while True:
-        name = rng.choice(lexicon.PEOPLE)
-        place = rng.choice(tasks.PLACES)
-        if split_of(name, place) == "train":
+        thing, quality = rng.choice(tasks.THINGS), rng.choice(tuple(tasks.OPPOSITE))
+        if split_of(thing, quality) == "train":
             break
-    text = rng.choice(tasks.WHEREABOUTS).format(name, place)
-    for verdict in rng.sample(("本当", "嘘", "不明"), 3):
-        subject = others(rng, lexicon.PEOPLE, name) if verdict == "不明" else name
-        same = verdict == "本当" or (verdict == "不明" and rng.random() < 0.5)
-        where = place if same else others(rng, tasks.PLACES, place)
-        form = rng.choice(tasks.WHEREABOUTS)
-        text += f"{form.format(subject, where)}{verdict}。"
+    text = f"{thing}は{quality}。"
+    verdicts = [("entailment", "本当"), ("contradiction", "嘘"), ("neutral", "不明")]
+    rng.shuffle(verdicts)
+    for label, verdict in verdicts:
+        text += f"{thing}は{tasks.claim(rng, quality, label)}。{verdict}。"
     return text
 
 

@@ -1,0 +1,72 @@
+"""The chunked loss against the plain one, gradients included."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxllm.objectives import cross_entropy
+from jaxllm.objectives.cross_entropy import linear_cross_entropy
+
+
+def _plain(hidden, kernel, targets, weights):
+    logits = jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
+    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
+    return jnp.sum(losses * weights)
+
+
+@pytest.fixture
+def arrays():
+    rng = np.random.default_rng(0)
+    return (
+        jnp.asarray(rng.normal(size=(3, 10, 8)), jnp.float32),
+        jnp.asarray(rng.normal(size=(8, 50)), jnp.float32),
+        jnp.asarray(rng.integers(0, 50, (3, 10)), jnp.int32),
+        jnp.asarray(rng.random((3, 10)) * (rng.random((3, 10)) < 0.7), jnp.float32),
+    )
+
+
+# 3 x 50 logits a position: all at once; chunks of 4, so that 10 is padded to 12; one by one.
+@pytest.mark.parametrize("max_logits", [1 << 24, 600, 1])
+def test_value_and_gradients_equal_the_plain_loss(arrays, monkeypatch, max_logits):
+    monkeypatch.setattr(cross_entropy, "_MAX_CHUNK_LOGITS", max_logits)
+    hidden, kernel, targets, weights = arrays
+
+    def tripled(loss):
+        def total(hidden, kernel, weights):
+            return 3 * loss(hidden, kernel, targets, weights)
+
+        return jax.value_and_grad(total, argnums=(0, 1, 2))
+
+    value, grads = tripled(linear_cross_entropy)(hidden, kernel, weights)
+    wanted, wanted_grads = tripled(_plain)(hidden, kernel, weights)
+    assert float(value) == pytest.approx(float(wanted), rel=1e-6)
+    for grad, other in zip(grads, wanted_grads, strict=True):
+        assert grad.shape == other.shape
+        np.testing.assert_allclose(grad, other, atol=1e-5)
+    # Called without a gradient it takes another path.
+    assert float(linear_cross_entropy(*arrays)) == pytest.approx(float(wanted) / 3, rel=1e-6)
+
+
+def test_large_logits_stay_finite(arrays):
+    hidden, kernel, targets, weights = arrays
+    value, grad = jax.value_and_grad(linear_cross_entropy)(hidden * 1e4, kernel, targets, weights)
+    assert np.isfinite(value)
+    assert np.all(np.isfinite(grad))
+    np.testing.assert_allclose(value, _plain(hidden * 1e4, kernel, targets, weights), rtol=1e-5)
+
+
+def test_bfloat16_operands_keep_a_float32_loss(arrays):
+    hidden, kernel, targets, weights = arrays
+    half = (hidden.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), targets, weights)
+    value, grads = jax.value_and_grad(linear_cross_entropy, argnums=(0, 1))(*half)
+    assert value.dtype == jnp.float32
+    assert [grad.dtype for grad in grads] == [jnp.bfloat16, jnp.bfloat16]
+    assert float(value) == pytest.approx(float(_plain(*half)), rel=1e-5)
+    _, wanted = jax.value_and_grad(_plain, argnums=(0, 1))(
+        *(x.astype(jnp.float32) for x in half[:2]), targets, weights
+    )
+    for grad, other in zip(grads, wanted, strict=True):
+        np.testing.assert_allclose(grad.astype(jnp.float32), other, atol=0.05)

@@ -1,0 +1,97 @@
+"""The schedule value by value, what decays, what is clipped."""
+
+from __future__ import annotations
+
+import math
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxllm.errors import UserError
+from jaxllm.models.decoder import logical_axes
+from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+
+
+def _values(settings, num_steps, steps):
+    schedule = learning_rate(settings, num_steps)
+    return [float(schedule(step)) for step in steps]
+
+
+def test_cosine_after_a_linear_ramp():
+    settings = OptimizerSettings(peak_lr=1.0, warmup=0.1, end_lr=0.2)
+    wanted = [0.0, 0.5, 1.0] + [
+        0.2 + 0.8 * (1 + math.cos(math.pi * (step - 10) / 90)) / 2 for step in (55, 80)
+    ]
+    assert _values(settings, 100, (0, 5, 10, 55, 80)) == pytest.approx(wanted, abs=1e-6)
+    assert _values(settings, 100, (100, 130)) == pytest.approx([0.2, 0.2])
+
+
+def test_linear_and_constant():
+    linear = OptimizerSettings(peak_lr=1.0, schedule="linear", warmup=20, end_lr=0.0)
+    assert _values(linear, 120, (10, 20, 70, 120)) == pytest.approx([0.5, 1.0, 0.5, 0.0])
+    constant = OptimizerSettings(peak_lr=0.3, schedule="constant", warmup=0.0)
+    assert _values(constant, 10, (0, 5, 10)) == pytest.approx([0.3, 0.3, 0.3])
+
+
+def test_warmup_of_one_or_more_counts_steps_and_below_is_a_share():
+    assert _values(OptimizerSettings(peak_lr=1.0, warmup=4), 100, (2, 4)) == pytest.approx([0.5, 1])
+    assert _values(OptimizerSettings(peak_lr=1.0, warmup=0.04), 100, (2, 4)) == pytest.approx(
+        [0.5, 1]
+    )
+
+
+def test_a_run_shorter_than_its_warmup_and_a_rate_of_zero_work():
+    assert _values(OptimizerSettings(peak_lr=1.0, warmup=10), 5, (0, 5)) == pytest.approx([0, 0.5])
+    assert _values(OptimizerSettings(peak_lr=0.0), 10, (0, 5, 10)) == [0.0, 0.0, 0.0]
+
+
+def test_an_unknown_schedule_is_told():
+    with pytest.raises(UserError, match="cosine, linear or constant"):
+        learning_rate(OptimizerSettings(schedule="step"), 10)
+
+
+def test_matrices_decay_and_vectors_do_not(tiny_config):
+    config = tiny_config.replace(
+        positions="learned", norm="layer", qkv_bias=True, mlp_bias=True, qk_norm=True
+    )
+    axes = logical_axes(config)
+    is_axes = {"is_leaf": lambda node: isinstance(node, tuple)}
+    params = jax.tree.map(lambda names: jnp.ones([2] * len(names)), axes, **is_axes)
+    settings = OptimizerSettings(
+        peak_lr=1.0, schedule="constant", warmup=0.0, weight_decay=0.25, clip_norm=0.0
+    )
+    optimizer = make_optimizer(settings, 10, axes)
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    updates, _ = optimizer.update(zeros, optimizer.init(params), params)
+    decayed = {
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, update in jax.tree_util.tree_flatten_with_path(updates)[0]
+        if np.all(np.asarray(update) == -0.25)
+    }
+    kept = {
+        jax.tree_util.keystr(path, simple=True, separator=".")
+        for path, update in jax.tree_util.tree_flatten_with_path(updates)[0]
+        if not np.any(update)
+    }
+    assert {name for name in decayed if "blocks" not in name} == {
+        "embed.tokens",
+        "embed.positions",
+        "head.kernel",
+    }
+    assert all(name.endswith("kernel") for name in decayed if "blocks" in name)
+    assert all(name.endswith(("scale", "bias")) for name in kept)
+    assert len(decayed) + len(kept) == len(jax.tree.leaves(params))
+
+
+@pytest.mark.parametrize(("clip_norm", "expected"), [(1.0, 0.5), (0.0, 5.0), (100.0, 5.0)])
+def test_the_first_moment_sees_clipped_gradients(clip_norm, expected):
+    settings = OptimizerSettings(
+        peak_lr=1.0, warmup=0.0, b1=0.5, weight_decay=0.0, clip_norm=clip_norm
+    )
+    params = {"kernel": jnp.zeros((1, 1))}
+    optimizer = make_optimizer(settings, 10, {"kernel": ("embed", "ffn")})
+    _, state = optimizer.update({"kernel": jnp.full((1, 1), 10.0)}, optimizer.init(params), params)
+    first_moment = next(leaf for leaf in jax.tree.leaves(state) if leaf.shape == (1, 1))
+    assert float(first_moment[0, 0]) == pytest.approx(expected)
