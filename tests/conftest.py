@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ import pytest
 from hypothesis import settings
 
 if TYPE_CHECKING:
+    from ml_collections import ConfigDict
+
     from jaxllm.models.config import ModelConfig
     from jaxllm.text.tokenizer import Tokenizer
 
@@ -103,3 +106,65 @@ def tiny_params(tiny_config: ModelConfig) -> dict[str, Any]:
     from jaxllm.models.decoder import init_params
 
     return jax.jit(init_params, static_argnums=0)(tiny_config, jax.random.key(0))
+
+
+@pytest.fixture(scope="session")
+def tiny_questions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A JSONL file of 48 questions with answers of one to nine characters."""
+    path = tmp_path_factory.mktemp("questions") / "questions.jsonl"
+    lines = [
+        json.dumps(
+            {
+                "instruction": "数えなさい。",
+                "input": f"質問：{'猫' * (index % 5 + 1)}{index}",
+                "output": "はい" if index % 3 else "0123456789"[: index % 9 + 1],
+            },
+            ensure_ascii=False,
+        )
+        for index in range(48)
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+@pytest.fixture
+def tiny_train_config(tiny_tokenizer_folder: Path, tiny_questions: Path) -> ConfigDict:
+    """Twelve steps on `tiny_questions` from fresh weights, a checkpoint every four."""
+    return _train_config(tiny_tokenizer_folder, tiny_questions)
+
+
+def _train_config(tokenizer: Path, questions: Path) -> ConfigDict:
+    from jaxllm.defaults import mixture_entry, train_config
+
+    config = train_config()
+    config.tokenizer = str(tokenizer)
+    config.model.architecture = {
+        "hidden_size": 32,
+        "num_layers": 2,
+        "num_heads": 4,
+        "num_kv_heads": 2,
+        "head_dim": 8,
+        "ffn_size": 64,
+        "max_positions": 256,
+        "tie_embeddings": True,
+    }
+    config.mixture.questions = mixture_entry(f"jsonl:{questions}")
+    config.template = "llm_jp_v1.3"
+    config.input.update(max_length=128, rows=8, bos="never")
+    config.steps = 12
+    config.optimizer.update(peak_lr=3e-3, warmup=2.0)
+    config.checkpoint.update(every=4, keep_last=2)
+    config.log_every = 1
+    return config
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tmp_path_factory: pytest.TempPathFactory, tiny_tokenizer_folder: Path, tiny_questions: Path
+) -> Path:
+    """The workdir of a finished run of `tiny_train_config`."""
+    from jaxllm.train import train
+
+    workdir = tmp_path_factory.mktemp("runs") / "tiny"
+    train(_train_config(tiny_tokenizer_folder, tiny_questions), workdir)
+    return workdir

@@ -89,11 +89,16 @@ class Engine:
     def score(
         self, requests: Sequence[ScoreRequest], progress: Progress | None = None
     ) -> list[Score]:
-        """Log-likelihoods of given continuations, in the order of `requests`."""
+        """Log-likelihoods of given continuations, in the order of `requests`.
+
+        Raises:
+            UserError: as `generate`, or an empty continuation.
+        """
         for request in requests:
-            self._check(request.id, request.prompt_ids, len(request.continuation_ids))
             if not request.continuation_ids:
                 raise UserError(f"request {request.id!r} has no continuation to score")
+            self._check(request.id, request.prompt_ids, len(request.continuation_ids))
+            self._check_ids(request.id, request.continuation_ids)
         shapes = [
             (len(request.prompt_ids) + len(request.continuation_ids), len(request.continuation_ids))
             for request in requests
@@ -231,11 +236,7 @@ class Engine:
             raise UserError(f"request {name!r} has an empty prompt: it needs at least one token")
         if new_tokens < 1:
             raise UserError(f"request {name!r}: max_new_tokens must be at least 1")
-        if max(prompt_ids) >= self.config.vocab_size or min(prompt_ids) < 0:
-            raise UserError(
-                f"request {name!r} holds token id {max(prompt_ids)}, beyond the model's "
-                f"{self.config.vocab_size} embedding rows"
-            )
+        self._check_ids(name, prompt_ids)
         length = len(prompt_ids) + new_tokens
         if length > self.config.max_positions:
             raise UserError(
@@ -243,6 +244,14 @@ class Engine:
                 f"{new_tokens} new), but the model has {self.config.max_positions}: shorten the "
                 "prompt (fewer shots) or lower max_new_tokens"
             )
+
+    def _check_ids(self, name: str, ids: Sequence[int]) -> None:
+        for token in (max(ids), min(ids)):
+            if not 0 <= token < self.config.vocab_size:
+                raise UserError(
+                    f"request {name!r} holds token id {token}, and the model's embedding has rows "
+                    f"0 to {self.config.vocab_size - 1}"
+                )
 
 
 def _first_stop(text: str, stops: Sequence[str]) -> int | None:

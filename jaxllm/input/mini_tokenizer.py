@@ -18,15 +18,13 @@ from jaxllm.text.train_sentencepiece import train_sentencepiece
 
 VOCAB_SIZE = 1400
 
-# The fixed lines of the v1.3 prompt (jaxllm.text.llm_jp_templates).
-_TEMPLATE_PIECES = (
-    (
-        "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。"
-        "\n\n### 指示:\n"
-    ),
-    "\n\n### 入力:\n",
-    "\n\n### 応答:\n",
+# The fixed lines of the v1.3 prompt (jaxllm.text.llm_jp_templates). A text begins with
+# SentencePiece's dummy space, which the first line takes in.
+_HEAD = (
+    "以下は、タスクを説明する指示と、文脈のある入力の組み合わせです。要求を適切に満たす応答を書きなさい。"
+    "\n\n### 指示:\n"
 )
+_TEMPLATE_PIECES = (f" {_HEAD}", "\n\n### 入力:\n", "\n\n### 応答:\n")
 _LINES_PER_TASK = 1500
 _LINES_OF_TEXT = 4000
 

@@ -82,18 +82,15 @@ class Checkpoints:
             best = {"best_fn": self._score, "best_mode": best_mode}
         for path in self.folder.glob("*orbax-checkpoint-tmp*"):
             self._tell(path.name, f"removing {path}: its save was cut off")
+            if jax.process_index() == 0:
+                path.rmtree()
         self._manager = ocp.CheckpointManager(
             self.folder,
             options=ocp.CheckpointManagerOptions(
                 preservation_policy=preservation_policy.AnyPreservationPolicy(policies),
-                cleanup_tmp_directories=True,
                 **best,
             ),
-            item_handlers={
-                _PARAMS: ocp.StandardCheckpointHandler(),
-                _REST: ocp.StandardCheckpointHandler(),
-                _EXTRA: ocp.JsonCheckpointHandler(),
-            },
+            item_handlers=_handlers(),
         )
 
     def save(
@@ -273,14 +270,17 @@ def restore_params(
     if step is not None and step not in steps:
         raise UserError(f"{folder} has no step {step}; it has {steps or 'none'}")
     failure: Exception | None = None
-    with ocp.StandardCheckpointer() as reader:
+    handler = ocp.CompositeCheckpointHandler(**_handlers())
+    with ocp.Checkpointer(handler) as reader:
         for candidate in reversed(steps if step is None else [step]):
             where = folder / str(candidate)
             try:
-                found = reader.metadata(where / _PARAMS).item_metadata.tree
+                found = reader.metadata(where).item_metadata[_PARAMS]
                 _check_arrays(found, target, where=str(where), check_dtype=False)
-                wanted = jax.tree.map(functools.partial(_as_stored, dtype=dtype), target, found)
-                return reader.restore(where / _PARAMS, wanted), candidate
+                keep = functools.partial(_as_stored, dtype=dtype)
+                wanted = jax.tree.map(keep, target, found.tree)
+                args = ocp.args.Composite(params=ocp.args.StandardRestore(wanted))
+                return reader.restore(where, args)[_PARAMS], candidate
             except _DAMAGE as error:
                 failure = error
                 print(f"passing over {where}: it is damaged ({_line(error)})", file=sys.stderr)
@@ -291,6 +291,14 @@ def _as_stored(
     leaf: jax.ShapeDtypeStruct, stored: Any, *, dtype: str | None
 ) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(leaf.shape, dtype or stored.dtype, sharding=leaf.sharding)
+
+
+def _handlers() -> dict[str, Any]:
+    return {
+        _PARAMS: ocp.StandardCheckpointHandler(),
+        _REST: ocp.StandardCheckpointHandler(),
+        _EXTRA: ocp.JsonCheckpointHandler(),
+    }
 
 
 def _steps(folder: epath.Path) -> list[int]:

@@ -113,4 +113,14 @@ def test_generation_is_the_same_everywhere():
     assert found == DIGESTS
 
 
-DIGESTS: dict[str, str] = {}
+DIGESTS = {
+    "mini/el": "91f6fd7ac99b0e2a",
+    "mini/fa": "2e77348a85d0a83a",
+    "mini/he": "1f795d2ddf018744",
+    "mini/mc": "441caaed7515f377",
+    "mini/mr": "b250a6d24631f3d7",
+    "mini/mt": "dd38ef7618116724",
+    "mini/nli": "7ff7d78404c91734",
+    "mini/qa": "30cba264d588fcfa",
+    "mini/rc": "6c774385329424c7",
+}

@@ -96,8 +96,7 @@ def test_a_stopped_prepare_leaves_nothing_that_loads(toy, tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         corpora.prepare([toy], data_dir=tmp_path, progress=stop)
-    with pytest.raises(UserError, match="not prepared"):
-        corpora.load(toy, "train", data_dir=tmp_path)
+    assert not store._is_prepared(store._builder(toy, tmp_path))
     corpora.prepare([toy], data_dir=tmp_path)
     assert len(corpora.load(toy, "train", data_dir=tmp_path)) == 50
 
@@ -111,10 +110,13 @@ def test_a_killed_prepare_leaves_nothing_that_loads(tmp_path):
     """
     done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], timeout=120)
     assert done.returncode == -9
-    with pytest.raises(UserError, match="not prepared"):
-        corpora.load("mini/qa", "train", data_dir=tmp_path)
+    assert not store._is_prepared(store._builder("mini/qa", tmp_path))
     corpora.prepare(["mini/qa"], data_dir=tmp_path)
     assert corpora.load("mini/qa", "train", data_dir=tmp_path)
+
+
+def test_a_corpus_made_here_is_prepared_when_first_asked_for(toy, tmp_path):
+    assert len(corpora.load(toy, "test", data_dir=tmp_path)) == 7
 
 
 def test_a_split_that_is_not_the_published_one_is_refused(monkeypatch, tmp_path):
@@ -128,8 +130,8 @@ def test_a_split_that_is_not_the_published_one_is_refused(monkeypatch, tmp_path)
 def test_unknown_names_are_told_the_nearest(tmp_path):
     with pytest.raises(UserError, match="jcommonsenseqa"):
         corpora.get("jcomonsenseqa")
-    with pytest.raises(UserError, match="data prepare mini/qa"):
-        corpora.load("mini/qa", "test", data_dir=tmp_path)
+    with pytest.raises(UserError, match="data prepare mawps"):
+        corpora.load("mawps", "test", data_dir=tmp_path)
 
 
 def test_unknown_split_names_the_others(toy, tmp_path):

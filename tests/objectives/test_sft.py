@@ -12,7 +12,6 @@ import pytest
 from jaxllm.models.decoder import forward, project_logits
 from jaxllm.objectives.sft import sft_loss
 
-
 _value_and_grad = jax.jit(
     jax.value_and_grad(sft_loss, has_aux=True),
     static_argnums=1,

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from jaxllm.models.decoder import forward, project_logits
-from jaxllm.weights.safetensors_folder import read_config, read_params, write_hf_folder
 from jaxllm.weights.hf_config import config_from_hf
+from jaxllm.weights.safetensors_folder import read_config, read_params, write_hf_folder
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

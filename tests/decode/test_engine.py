@@ -1,0 +1,257 @@
+"""The engine against plain decoding, and everything that ends an answer."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from jaxllm.decode import Engine, Request, ScoreRequest
+from jaxllm.errors import UserError
+
+
+@pytest.fixture(scope="module")
+def engine(tiny_config, tiny_params, tiny_tokenizer):
+    return Engine(tiny_params, tiny_config, tiny_tokenizer)
+
+
+@pytest.fixture(scope="module")
+def prompts(tiny_tokenizer):
+    texts = ("吾輩は猫である。", "質問", "The quick brown fox", "0123456789" * 3, "い")
+    return [tuple(tiny_tokenizer.encode(text)) for text in texts]
+
+
+def _request(prompt_ids, name="a", **changes):
+    asked = {"id": name, "prompt_ids": tuple(prompt_ids), "max_new_tokens": 12}
+    return Request(**(asked | changes))
+
+
+def _recite(reciting_params, tiny_config, tokenizer, text, **changes):
+    """The answer of a model that recites `text` and then ends."""
+    ids = [tokenizer.encode("Q")[-1], *tokenizer.encode_continuation(text), tokenizer.eos_id]
+    assert len(set(ids)) == len(ids), "a reciting model needs every token once"
+    engine = Engine(reciting_params(ids), tiny_config, tokenizer)
+    (answer,) = engine.generate([_request(ids[:1], **{"max_new_tokens": 40} | changes)])
+    return ids[1:], answer
+
+
+def test_greedy_equals_plain_decoding_without_a_cache(
+    engine, prompts, naive_logprobs, tiny_tokenizer
+):
+    requests = [
+        _request(ids, f"r{index}", ignore_eos=True, max_new_tokens=10 + index)
+        for index, ids in enumerate(prompts)
+    ]
+    for request, answer in zip(requests, engine.generate(requests), strict=True):
+        ids, total = list(request.prompt_ids), 0.0
+        for _ in range(request.max_new_tokens):
+            row = naive_logprobs(ids)[-1]
+            ids.append(int(np.argmax(row)))
+            total += row[ids[-1]]
+        assert answer.id == request.id
+        assert list(answer.token_ids) == ids[len(request.prompt_ids) :]
+        assert answer.logprob == pytest.approx(total, abs=1e-3)
+        assert answer.finish_reason == "length"
+        assert answer.text == tiny_tokenizer.decode_continuation(answer.token_ids)
+
+
+@pytest.mark.smoke
+def test_an_answer_ends_at_eos(reciting_params, tiny_config, tiny_tokenizer):
+    ids, answer = _recite(reciting_params, tiny_config, tiny_tokenizer, "猫である。")
+    assert (answer.text, answer.finish_reason) == ("猫である。", "eos")
+    assert list(answer.token_ids) == ids
+
+
+def test_ignore_eos_goes_on(reciting_params, tiny_config, tiny_tokenizer):
+    ids, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, "猫である。", ignore_eos=True
+    )
+    assert list(answer.token_ids[: len(ids)]) == ids
+    assert (len(answer.token_ids), answer.finish_reason) == (40, "length")
+
+
+@pytest.mark.parametrize("budget", [1, 2, 3])
+def test_a_budget_ends_an_answer(reciting_params, tiny_config, tiny_tokenizer, budget):
+    ids, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, "猫である。", max_new_tokens=budget
+    )
+    assert list(answer.token_ids) == ids[:budget]
+    assert answer.finish_reason == "length"
+
+
+def test_stop_ids_of_the_request_end_it_like_eos(reciting_params, tiny_config, tiny_tokenizer):
+    ids = tiny_tokenizer.encode_continuation("猫である。")
+    _, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, "猫である。", stop_ids=(ids[2],)
+    )
+    assert list(answer.token_ids) == ids[:3]
+    assert answer.finish_reason == "eos"
+    assert answer.text == tiny_tokenizer.decode_continuation(ids[:2])
+
+
+def test_extra_stop_ids_of_the_tokenizer_end_every_answer(
+    reciting_params, tiny_config, tiny_tokenizer, monkeypatch
+):
+    ids = tiny_tokenizer.encode_continuation("猫である。")
+    monkeypatch.setattr(tiny_tokenizer, "extra_stop_ids", (ids[1],))
+    _, answer = _recite(reciting_params, tiny_config, tiny_tokenizer, "猫である。")
+    assert (list(answer.token_ids), answer.finish_reason) == (ids[:2], "eos")
+
+
+# The engine looks at the text every eighth token: the string may end before the first look or
+# lie on both sides of it.
+@pytest.mark.parametrize(
+    ("text", "stop"),
+    [
+        ("吾輩は猫である。名前まだ無い", "は猫で"),
+        ("吾輩は猫である。名前まだ無い", "る。名前ま"),
+        ("9876543210質問に回答を書きなさい。", "きなさ"),
+    ],
+)
+def test_a_stop_string_may_lie_across_tokens(
+    reciting_params, tiny_config, tiny_tokenizer, text, stop
+):
+    ids, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, text, stop=("nowhere", stop)
+    )
+    assert not any(stop in tiny_tokenizer.decode_continuation([token]) for token in ids)
+    assert answer.text == text[: text.index(stop)]
+    assert answer.finish_reason == "stop"
+
+
+def test_the_first_stop_string_in_the_text_wins(reciting_params, tiny_config, tiny_tokenizer):
+    _, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, "987654", stop=("4", "6", "5")
+    )
+    assert (answer.text, answer.finish_reason) == ("987", "stop")
+
+
+def test_a_stop_string_ends_its_own_request_only(engine, prompts):
+    plain = [_request(ids, f"r{i}", ignore_eos=True) for i, ids in enumerate(prompts)]
+    before = engine.generate(plain)
+    stop = before[1].text[3:5]
+    stopping = [dataclasses.replace(plain[1], stop=(stop,)), *plain[:1], *plain[2:]]
+    after = engine.generate(stopping)
+    assert after[0].text == before[1].text[: before[1].text.index(stop)]
+    assert after[0].finish_reason == "stop"
+    assert after[1:] == [before[0], *before[2:]]
+
+
+def test_rows_beyond_the_tokenizer_are_never_chosen(tiny_config, tiny_params, tiny_tokenizer):
+    head = np.array(tiny_params["head"]["kernel"])
+    # Two opposite columns: one of them has by far the largest logit, whatever the hidden state.
+    head[:, 390], head[:, 391] = 100 * head[:, 5], -100 * head[:, 5]
+    params = {**tiny_params, "head": {"kernel": head}}
+    engine = Engine(params, tiny_config, tiny_tokenizer)
+    requests = [
+        _request([7, 8], f"{temperature}", temperature=temperature, ignore_eos=True)
+        for temperature in (0.0, 1.0, 5.0)
+    ]
+    for answer in engine.generate(requests):
+        assert max(answer.token_ids) < tiny_tokenizer.vocab_size
+        assert np.isfinite(answer.logprob)
+    (score,) = engine.score([ScoreRequest(id="a", prompt_ids=(7,), continuation_ids=(8, 9))])
+    assert np.isfinite(score.logprob)
+
+
+def test_a_sample_depends_on_id_and_seed_alone(engine, prompts):
+    def requests(seed=0):
+        return [
+            _request(ids, f"r{i}", temperature=1.5, top_p=0.9, seed=seed, ignore_eos=True)
+            for i, ids in enumerate(prompts)
+        ]
+
+    together = {answer.id: answer.token_ids for answer in engine.generate(requests())}
+    alone = [engine.generate([request])[0] for request in reversed(requests())]
+    greedy = [dataclasses.replace(r, id=f"g{r.id}", temperature=0.0) for r in requests()]
+    mixed = engine.generate([*greedy, *requests()])
+    assert {answer.id: answer.token_ids for answer in alone} == together
+    assert {a.id: a.token_ids for a in mixed if a.id.startswith("r")} == together
+    other_seed = {answer.id: answer.token_ids for answer in engine.generate(requests(seed=1))}
+    assert all(other_seed[name] != together[name] for name in together)
+    same_prompt = [_request(prompts[0], f"s{i}", temperature=1.5) for i in range(4)]
+    assert len({answer.token_ids for answer in engine.generate(same_prompt)}) == 4
+
+
+def test_a_tiny_top_p_is_greedy(engine, prompts):
+    greedy = [_request(ids, f"r{i}") for i, ids in enumerate(prompts)]
+    sampled = [dataclasses.replace(r, temperature=1.0, top_p=1e-6) for r in greedy]
+    wanted = [answer.token_ids for answer in engine.generate(greedy)]
+    assert [answer.token_ids for answer in engine.generate(sampled)] == wanted
+
+
+def test_scores_are_the_sums_of_log_probabilities(engine, prompts, naive_logprobs):
+    rng = np.random.default_rng(0)
+    requests = [
+        ScoreRequest(
+            id=f"r{index}",
+            prompt_ids=ids,
+            continuation_ids=tuple(rng.integers(3, 380, 1 + 9 * index).tolist()),
+        )
+        for index, ids in enumerate(prompts)
+    ]
+    for request, score in zip(requests, engine.score(requests), strict=True):
+        ids = (*request.prompt_ids, *request.continuation_ids)
+        rows = naive_logprobs(ids)[len(request.prompt_ids) - 1 : -1]
+        wanted = rows[np.arange(len(rows)), request.continuation_ids].sum()
+        assert score.id == request.id
+        assert score.num_tokens == len(request.continuation_ids)
+        assert score.logprob == pytest.approx(wanted, abs=2e-3)
+        assert not score.is_greedy
+
+
+def test_the_score_of_a_greedy_answer_is_its_logprob(engine, prompts):
+    requests = [_request(ids, f"r{i}", ignore_eos=True) for i, ids in enumerate(prompts)]
+    answers = engine.generate(requests)
+    scores = engine.score(
+        [
+            ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=a.token_ids)
+            for r, a in zip(requests, answers, strict=True)
+        ]
+    )
+    for score, answer in zip(scores, answers, strict=True):
+        assert score.is_greedy
+        assert score.logprob == pytest.approx(answer.logprob, abs=1e-3)
+
+
+def test_progress_counts_every_request(engine, prompts):
+    told: list[int] = []
+    engine.generate([_request(ids, str(i)) for i, ids in enumerate(prompts)], progress=told.append)
+    assert sum(told) == len(prompts)
+    assert engine.generate([]) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"prompt_ids": ()}, "'a' has an empty prompt"),
+        ({"max_new_tokens": 0}, "'a': max_new_tokens"),
+        ({"prompt_ids": (1, 400)}, "token id 400"),
+        ({"prompt_ids": (-1, 3)}, "token id -1"),
+        ({"max_new_tokens": 255}, r"needs 257 positions \(prompt 2 \+ 255 new\).* has 256"),
+    ],
+)
+def test_a_request_that_cannot_be_answered_is_named(engine, changes, named):
+    with pytest.raises(UserError, match=named):
+        engine.generate([_request((1, 2)), dataclasses.replace(_request((1, 2)), **changes)])
+
+
+@pytest.mark.parametrize(
+    ("prompt_ids", "continuation_ids", "named"),
+    [
+        ((1,), (), "no continuation"),
+        ((), (1,), "empty prompt"),
+        ((1,), (2, 400), "token id 400"),
+        ((1,) * 200, (2,) * 57, "257 positions"),
+    ],
+)
+def test_a_score_that_cannot_be_had_is_named(engine, prompt_ids, continuation_ids, named):
+    request = ScoreRequest(id="a", prompt_ids=prompt_ids, continuation_ids=continuation_ids)
+    with pytest.raises(UserError, match=named):
+        engine.score([request])
+
+
+def test_a_tokenizer_of_another_model_is_refused(tiny_config, tiny_params, tiny_tokenizer):
+    with pytest.raises(UserError, match="384 ids, but the model has only 300"):
+        Engine(tiny_params, tiny_config.replace(vocab_size=300), tiny_tokenizer)
