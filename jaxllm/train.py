@@ -52,6 +52,7 @@ from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.checkpoint import Checkpoints
 from jaxllm.weights.load import load_model
+from jaxllm.weights.source_files import SourceFiles
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -77,7 +78,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
     # ---- Model and tokenizer -------------------------------------------------------------------
     data_dir = resolve_data_dir(config.data_dir)
-    params, model_config, tokenizer = _start(config, mesh, data_dir)
+    params, model_config, tokenizer, source_files = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data ----------------------------------------------------------------------------------
@@ -99,6 +100,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             folder / "checkpoints",
             model_config=model_config,
             tokenizer=tokenizer,
+            source_files=source_files,
             keep_last=config.checkpoint.keep_last,
             keep_every=config.checkpoint.keep_every,
             best_metric=config.checkpoint.best_metric,
@@ -220,6 +222,7 @@ class _Run:
         ids = [
             name for row in example_ids(self.plan, step - 1, self.mixture.sources) for name in row
         ]
+        self.checkpoints.wait()
         saved = self.checkpoints.latest_step()
         last_good = (
             f"the last good checkpoint is step {saved} in {self.folder / 'checkpoints'}"
@@ -249,7 +252,9 @@ class _Run:
             self.writer.scalars(step, scores)
 
 
-def _start(config: ConfigDict, mesh: Mesh, data_dir: str) -> tuple[Params, ModelConfig, Tokenizer]:
+def _start(
+    config: ConfigDict, mesh: Mesh, data_dir: str
+) -> tuple[Params, ModelConfig, Tokenizer, SourceFiles | None]:
     named = mini_tokenizer(data_dir) if config.tokenizer == "mini" else config.tokenizer
     if config.init_from:
         model = load_model(
@@ -260,7 +265,8 @@ def _start(config: ConfigDict, mesh: Mesh, data_dir: str) -> tuple[Params, Model
         )
         numerics = {name: config.model[name] for name in ("attention", "remat", "scan_unroll")}
         tokenizer = load_tokenizer(named) if named else model.tokenizer
-        return model.params, model.config.replace(**numerics), tokenizer
+        model_config = model.config.replace(**numerics)
+        return model.params, model_config, tokenizer, model.source_files
     if not named:
         raise UserError(
             "config.tokenizer is empty and there is no config.init_from to take one from: "
@@ -268,22 +274,22 @@ def _start(config: ConfigDict, mesh: Mesh, data_dir: str) -> tuple[Params, Model
         )
     tokenizer = load_tokenizer(named)
     model_config = model_config_from_settings(config.model, vocab_size=tokenizer.vocab_size)
-    return fresh_params(model_config, mesh, config.seed), model_config, tokenizer
+    return fresh_params(model_config, mesh, config.seed), model_config, tokenizer, None
 
 
 def _resume(checkpoints: Checkpoints, target: State, plan: Plan) -> tuple[int, float, State | None]:
-    latest = checkpoints.latest_step()
-    if latest is None:
+    if checkpoints.latest_step() is None:
         return 0, 0.0, None
-    state, extra = checkpoints.restore(latest, target)
+    state, extra = checkpoints.restore(None, target)
+    step = int(state["step"])
     if extra.get("plan_digest") != plan.digest:
         raise UserError(
-            f"the checkpoint of step {latest} was made with other data or another order "
+            f"the checkpoint of step {step} was made with other data or another order "
             "(mixture, seed, rows, length, packing or tokenizer changed): start in a new workdir, "
             "or set config.init_from to this one's checkpoint"
         )
-    _say(f"resuming after step {latest}")
-    return latest, float(extra["tokens"]), state
+    _say(f"resuming after step {step}")
+    return step, float(extra["tokens"]), state
 
 
 def _check_rows(config: ConfigDict, mesh: Mesh) -> None:

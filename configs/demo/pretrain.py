@@ -19,7 +19,7 @@ def get_config():
         "init_std": 0.08,
     }
     config.mixture.text = mixture_entry("mini/text", template="plain")
-    config.input.update(max_length=256, rows=4)
+    config.input.update(max_length=128, rows=8)
     config.steps = 800
     config.optimizer.update(peak_lr=5e-3, end_lr=2.5e-4, b2=0.98, warmup=0.05)
     config.log_every = 20

@@ -9,7 +9,7 @@ from jaxllm.defaults import evaluate_config
 def get_config(arg="plain"):
     config = evaluate_config()
     asked = {"suite": "mini/v1", "split": "test", "max_samples": 200}
-    config.evals.mini = {"type": "generate", **asked}
+    config.evals.mini = {"type": "generate", **asked, "kind": ""}
     if arg == "control":
         config.evals.blank = {"type": "generate", **asked, "blank_inputs": True, "kind": "control"}
         config.evals.majority = {"type": "majority", **asked}

@@ -6,6 +6,10 @@ import dataclasses
 import typing
 from typing import Any, Literal
 
+from jaxllm.errors import UserError
+
+_DTYPES = ("float32", "bfloat16", "float16", "float64")
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RopeScaling:
@@ -70,16 +74,21 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         _check_choices(self, "model")
+        for field in ("dtype", "param_dtype"):
+            if getattr(self, field) not in _DTYPES:
+                raise UserError(
+                    f"model.{field}={getattr(self, field)!r} must be one of {', '.join(_DTYPES)}"
+                )
         for field in ("vocab_size", "hidden_size", "num_layers", "num_heads", "num_kv_heads",
                       "head_dim", "ffn_size", "max_positions"):  # fmt: skip
             if getattr(self, field) < 1:
-                raise ValueError(f"model.{field} must be at least 1, not {getattr(self, field)}")
+                raise UserError(f"model.{field} must be at least 1, not {getattr(self, field)}")
         if self.num_heads % self.num_kv_heads:
-            raise ValueError(
+            raise UserError(
                 f"model.num_kv_heads={self.num_kv_heads} must divide num_heads={self.num_heads}"
             )
         if self.positions == "rope" and self.head_dim % 2:
-            raise ValueError(f"rotary positions need an even head_dim, not {self.head_dim}")
+            raise UserError(f"rotary positions need an even head_dim, not {self.head_dim}")
 
     def replace(self, **changes: object) -> ModelConfig:
         """A copy with some fields changed."""
@@ -90,4 +99,4 @@ def _check_choices(value: Any, where: str) -> None:
     for field, kind in typing.get_type_hints(type(value)).items():
         given, choices = getattr(value, field), typing.get_args(kind)
         if typing.get_origin(kind) is Literal and given not in choices:
-            raise ValueError(f"{where}.{field}={given!r} must be one of {', '.join(choices)}")
+            raise UserError(f"{where}.{field}={given!r} must be one of {', '.join(choices)}")

@@ -37,5 +37,5 @@ def model_config_from_settings(settings: ConfigDict, *, vocab_size: int) -> Mode
         if settings.zoo:
             return get_config(settings.zoo, **changes, **numerics)
         return ModelConfig(**{"vocab_size": vocab_size} | changes | numerics)
-    except (TypeError, ValueError) as error:
+    except TypeError as error:  # a field that is missing, or unknown to rope_scaling
         raise UserError(f"config.model.architecture: {error}") from error

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxllm.errors import UserError
 from jaxllm.models.decoder import (
     abstract_params,
     forward,
@@ -173,8 +174,9 @@ def test_bfloat16_stays_near_float32(tiny_config, tiny_params):
         ({"attention": "flash"}, "attention='flash'"),
         ({"remat": "some"}, "remat='some'"),
         ({"activation": "relu"}, "activation='relu'"),
+        ({"dtype": "bf16"}, "dtype='bf16' .*bfloat16"),
     ],
 )
 def test_a_config_that_cannot_be_is_refused(tiny_config, change, named):
-    with pytest.raises(ValueError, match=named):
+    with pytest.raises(UserError, match=named):
         tiny_config.replace(**change)

@@ -1,0 +1,147 @@
+"""Contract: a run that was interrupted ends with the same bits as one that was not."""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+
+import jaxllm.train as train_verb
+from jaxllm.config import save_config
+from jaxllm.observe.writer import read_scalars
+from jaxllm.weights.load import load_model
+
+_CLOCK = ("time", "tokens_per_second")
+
+
+def _params(workdir: Path):
+    return jax.device_get(load_model(workdir).params)
+
+
+def _log(workdir: Path) -> list[dict]:
+    """All scalars but those that tell the time."""
+    return [
+        {name: value for name, value in row.items() if name not in _CLOCK}
+        for row in read_scalars(workdir)
+    ]
+
+
+def _assert_same_run(workdir: Path, whole: Path) -> None:
+    assert _log(workdir) == _log(whole)
+    assert jax.tree.all(jax.tree.map(np.array_equal, _params(workdir), _params(whole)))
+
+
+@pytest.mark.smoke
+def test_resume_bit_exact(tiny_train_config, tiny_run, tmp_path, monkeypatch):
+    make_train_step = train_verb.make_train_step
+
+    def interrupted_after(num_steps):
+        def make(*args, **kwargs):
+            step, left = make_train_step(*args, **kwargs), iter(range(num_steps))
+
+            def run(state, batch):
+                if next(left, None) is None:
+                    raise KeyboardInterrupt
+                return step(state, batch)
+
+            return run
+
+        return make
+
+    # From the start to step 6 (a checkpoint at 4), then to step 10 (one at 8), then to the end.
+    for num_steps in (6, 6):
+        monkeypatch.setattr(train_verb, "make_train_step", interrupted_after(num_steps))
+        with pytest.raises(KeyboardInterrupt):
+            train_verb.train(tiny_train_config, tmp_path)
+    assert len(list((tmp_path / "metrics").iterdir())) == 2
+    monkeypatch.setattr(train_verb, "make_train_step", make_train_step)
+    train_verb.train(tiny_train_config, tmp_path)
+    rows = [len(path.read_text().splitlines()) for path in sorted((tmp_path / "metrics").iterdir())]
+    assert [row["step"] for row in _log(tmp_path)] == list(range(1, 13))
+    assert sum(rows) > 12, "some steps were written twice"
+    _assert_same_run(tmp_path, tiny_run)
+
+
+def _start(config: Path, workdir: Path) -> subprocess.Popen:
+    environment = {**os.environ, "XLA_FLAGS": ""}  # one device: eight on a few cores only wait
+    return subprocess.Popen(
+        [sys.executable, "-m", "jaxllm", "train", f"--config={config}", f"--workdir={workdir}"],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _num_rows(workdir: Path) -> int:
+    return sum(len(path.read_text().splitlines()) for path in (workdir / "metrics").glob("*"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed):
+    config = tiny_train_config
+    # Checkpoints all the time, so that many of the kills fall into one.
+    config.steps = 300
+    config.checkpoint.update(every=3, keep_last=2)
+    config.mesh.update(data=1)
+    save_config(config, tmp_path / "config.json")
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    process = _start(tmp_path / "config.json", whole)
+    assert process.wait(300) == 0, process.stderr.read()
+
+    moments = random.Random(seed)
+    num_kills = 0
+    while True:
+        process = _start(tmp_path / "config.json", killed)
+        before = _num_rows(killed)
+        # Most kills come while it trains, some while it starts.
+        wait_for_steps = moments.random() < 0.8
+        while wait_for_steps and process.poll() is None and _num_rows(killed) == before:
+            time.sleep(0.01)
+        time.sleep(moments.random() * (0.6 if wait_for_steps else 4.0))
+        if num_kills == 6:
+            break
+        if process.poll() is not None:
+            break
+        process.kill()
+        process.communicate()
+        num_kills += 1
+    _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
+    assert num_kills >= 3
+    _assert_same_run(killed, whole)
+
+
+@pytest.mark.slow
+def test_resume_bit_exact_after_a_full_disk(tiny_train_config, tiny_run, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("mounting a small file system needs root")
+    try:
+        tiny_train_config.checkpoint.keep_last = 20
+        with pytest.raises(train_verb.UserError, match=r"disk .* is full.*keep_last") as error:
+            train_verb.train(tiny_train_config, disk / "run")
+        told = str(error.value)
+        saved = _steps(disk / "run")
+        last = f"step {saved[-1]} is the last good one" if saved else "none was saved before"
+        assert last in told
+        subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
+        train_verb.train(tiny_train_config, disk / "run")
+        _assert_same_run(disk / "run", tiny_run)
+    finally:
+        subprocess.run(["umount", "-l", str(disk)], check=True)
+
+
+def _steps(workdir: Path) -> list[int]:
+    names = [path.name for path in (workdir / "checkpoints").iterdir()]
+    return sorted(int(name) for name in names if name.isdigit())

@@ -1,0 +1,94 @@
+"""`jaxllm evaluate`: a config's evaluators on a finished model."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from jaxllm.config import load_config
+from jaxllm.defaults import evaluate_config
+from jaxllm.errors import UserError
+from jaxllm.evaluate import evaluate, main
+from jaxllm.reporting.results import find_results, read_result
+
+
+@pytest.fixture
+def config(tiny_questions):
+    config = evaluate_config()
+    config.evals.questions = {
+        "type": "generate",
+        "task": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "max_new_tokens": 8,
+        "max_samples": 6,
+    }
+    config.evals.held_out = {
+        "type": "loss",
+        "source": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "bos": "never",
+        "max_length": 128,
+    }
+    return config
+
+
+def test_results_say_what_was_asked_of_which_model(config, tiny_run, tiny_questions, tmp_path):
+    summaries = evaluate(config, tiny_run, tmp_path)
+    assert set(summaries) == {"questions", "held_out"}
+    assert 0 < summaries["held_out"]["loss"] < 6
+    folder = tmp_path / "evals" / "questions" / "final"
+    result = read_result(folder)
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert record["model"]["name"] == "tiny"
+    assert record["model"]["revision"] == "step 12"
+    assert record["model"]["source"] == str(tiny_run)
+    assert (record["split"], record["run"]["step"]) == ("test", None)
+    (task,) = record["tasks"].values()
+    assert (task["template"], task["max_new_tokens"], task["num_samples"]) == ("llm_jp_v1.3", 8, 6)
+    assert task["metrics"]["exact_match"]["mean"] == summaries["questions"]["exact_match"]
+    assert len(find_results([tmp_path])) == 1
+    assert result.folder == folder or str(result.folder) == str(folder)
+    assert load_config(tmp_path).evals.to_dict() == config.evals.to_dict()
+
+
+def test_the_same_model_scores_the_same_twice(config, tiny_run, tmp_path):
+    assert evaluate(config, tiny_run, tmp_path / "a") == evaluate(config, tiny_run, tmp_path / "b")
+
+
+def test_the_command_line(config, tiny_run, tmp_path, capsys):
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    arguments = [
+        f"--config={tmp_path / 'config.json'}",
+        f"--model={tiny_run}",
+        f"--workdir={tmp_path / 'out'}",
+        "--config.evals.questions.max_samples=2",
+    ]
+    assert main(arguments) == 0
+    assert "held_out: loss" in capsys.readouterr().out
+    lines = (tmp_path / "out/evals/questions/final/samples").iterdir()
+    assert [len(path.read_text(encoding="utf-8").strip().split("\n")) for path in lines] == [2]
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda config: config.evals.questions.update(type="generat"), "did you mean 'generate'"),
+        (lambda config: config.evals.questions.update(task="jsonl:none"), "no file none"),
+        (lambda config: config.model.update(attention="flash"), "attention='flash'"),
+        (lambda config: config.model.update(dtype="bf16"), "bfloat16"),
+    ],
+)
+def test_what_cannot_be_evaluated_is_told(config, tiny_run, tmp_path, change, named):
+    with config.unlocked():
+        change(config)
+    with pytest.raises(UserError, match=named):
+        evaluate(config, tiny_run, tmp_path)
+
+
+def test_nothing_to_evaluate_and_no_model_are_told(config, tiny_run, tmp_path):
+    with pytest.raises(UserError, match=r"config\.evals is empty"):
+        evaluate(evaluate_config(), tiny_run, tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UserError, match="holds no model"):
+        evaluate(config, tmp_path / "empty", tmp_path / "out")
