@@ -6,6 +6,8 @@ from jaxllm.defaults import mixture_entry, train_config
 def get_config():
     config = train_config()
     config.tokenizer = "mini"
+    # Four layers side by side compile in seconds, and run a tenth faster than a loop.
+    config.model.scan_unroll = 4
     config.model.architecture = {
         "hidden_size": 128,
         "num_layers": 4,
@@ -20,7 +22,7 @@ def get_config():
     }
     config.mixture.text = mixture_entry("mini/text", template="plain")
     config.input.update(max_length=128, rows=8)
-    config.steps = 800
+    config.steps = 750
     config.optimizer.update(peak_lr=5e-3, end_lr=2.5e-4, b2=0.98, warmup=0.05)
     config.log_every = 20
     return config

@@ -80,9 +80,14 @@ def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
 def render(table: ScoreTable) -> RenderableType:
     """The table for a terminal, by rich."""
     grid = Table(
-        title=rich.markup.escape(table.title), box=rich.box.SIMPLE_HEAD, title_justify="left"
+        title=rich.markup.escape(table.title),
+        box=rich.box.SIMPLE_HEAD,
+        title_justify="left",
+        # Ten columns of scores and the runs' names have to fit into 80 characters.
+        padding=(0, 1, 0, 0),
+        pad_edge=False,
     )
-    grid.add_column("run", overflow="fold", min_width=16)
+    grid.add_column("run", overflow="fold", min_width=10)
     for index, column in enumerate(table.columns):
         grid.add_column(column, justify="right", no_wrap=True, style="bold" if index == 0 else "")
     for row in table.rows:
@@ -98,7 +103,8 @@ def _cell_text(cell: Cell) -> Text:
         return Text(f"{MISSING}{marks}")
     text = Text(f"{cell.mean:.3f}{marks}")
     if cell.half_width is not None:
-        text.append(f"\n±{cell.half_width:.3f}", style="dim")
+        half_width = f"{cell.half_width:.3f}"
+        text.append(f"\n±{half_width.removeprefix('0')}", style="dim")
     return text
 
 
