@@ -84,10 +84,10 @@ def render(table: ScoreTable) -> RenderableType:
         box=rich.box.SIMPLE_HEAD,
         title_justify="left",
         # Ten columns of scores and the runs' names have to fit into 80 characters.
-        padding=(0, 1, 0, 0),
+        padding=0,
         pad_edge=False,
     )
-    grid.add_column("run", overflow="fold", min_width=10)
+    grid.add_column("run", overflow="fold", min_width=12)
     for index, column in enumerate(table.columns):
         grid.add_column(column, justify="right", no_wrap=True, style="bold" if index == 0 else "")
     for row in table.rows:
