@@ -38,7 +38,6 @@ def test_results_say_what_was_asked_of_which_model(config, tiny_run, tiny_questi
     assert set(summaries) == {"questions", "held_out"}
     assert 0 < summaries["held_out"]["loss"] < 6
     folder = tmp_path / "evals" / "questions" / "final"
-    result = read_result(folder)
     record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert record["model"]["name"] == "tiny"
     assert record["model"]["revision"] == "step 12"
@@ -47,8 +46,8 @@ def test_results_say_what_was_asked_of_which_model(config, tiny_run, tiny_questi
     (task,) = record["tasks"].values()
     assert (task["template"], task["max_new_tokens"], task["num_samples"]) == ("llm_jp_v1.3", 8, 6)
     assert task["metrics"]["exact_match"]["mean"] == summaries["questions"]["exact_match"]
-    assert len(find_results([tmp_path])) == 1
-    assert result.folder == folder or str(result.folder) == str(folder)
+    (found,) = find_results([tmp_path]).results
+    assert found == read_result(folder)
     assert load_config(tmp_path).evals.to_dict() == config.evals.to_dict()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import time
 from typing import Any
@@ -113,6 +114,10 @@ class GenerateEvaluator:
             data_dir=self.context.data_dir,
             max_samples=settings.max_samples,
         )
+        for metric in task.metrics:
+            # An unknown one must not be found out after hours of answers.
+            with contextlib.suppress(MissingMetric):
+                get_metric(metric)
         if not samples:
             raise UserError(f"{task.name} has no sample in split {settings.split!r}")
         template = get_template(task.template, tokenizer)

@@ -103,13 +103,17 @@ def make_evaluators(
 
 
 def _make(name: str, kind: str, settings: Mapping[str, Any], context: EvalContext) -> Evaluator:
-    known = [field.name for field in dataclasses.fields(_TYPES[kind].Settings)]
-    for field in settings:
-        if field not in known:
-            near = difflib.get_close_matches(field, known, n=1) or known
+    fields = dataclasses.fields(_TYPES[kind].Settings)
+    known = [field.name for field in fields]
+    for key in settings:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1) or known
             raise UserError(
-                f"config.evals.{name}.{field} is no setting of {kind!r}; did you mean {near[0]!r}?"
+                f"config.evals.{name}.{key} is no setting of {kind!r}; did you mean {near[0]!r}?"
             )
+    for field in fields:
+        if field.default is dataclasses.MISSING and field.name not in settings:
+            raise UserError(f"config.evals.{name}.{field.name} is missing: {kind!r} needs it")
     return _TYPES[kind](_TYPES[kind].Settings(**settings), context)
 
 

@@ -133,6 +133,7 @@ def _plain_label(result: Result) -> str:
     if role == BASE:
         return f"{name}, before tuning"
     kind = result.record["run"]["kind"] or TUNED
+    kind = "after tuning" if kind == TUNED else kind
     return f"{name}, {kind}" + ("" if result.step is None else f", step {result.step:,}")
 
 

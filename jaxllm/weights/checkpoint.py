@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -62,7 +63,7 @@ class Checkpoints:
             )
         if best_mode not in ("max", "min"):
             raise UserError(f'checkpoint.best_mode={best_mode!r} must be "max" or "min"')
-        self.folder = epath.Path(folder)
+        self.folder = _absolute(folder)
         self._model = (model_config, tokenizer, source_files)
         self._best_metric = best_metric
         self._told: set[str] = set()
@@ -265,7 +266,7 @@ def restore_params(
     Raises:
         UserError: as `Checkpoints.restore`.
     """
-    folder = epath.Path(folder)
+    folder = _absolute(folder)
     steps = _steps(folder)
     if step is not None and step not in steps:
         raise UserError(f"{folder} has no step {step}; it has {steps or 'none'}")

@@ -94,27 +94,28 @@ def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed):
     config.mesh.update(data=1)
     save_config(config, tmp_path / "config.json")
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    process = _start(tmp_path / "config.json", whole)
-    assert process.wait(300) == 0, process.stderr.read()
+    with _start(tmp_path / "config.json", whole) as process:
+        _, errors = process.communicate(timeout=300)
+    assert process.returncode == 0, errors
 
     moments = random.Random(seed)
     num_kills = 0
-    while True:
-        process = _start(tmp_path / "config.json", killed)
+    ended = False
+    while not ended:
         before = _num_rows(killed)
-        # Most kills come while it trains, some while it starts.
-        wait_for_steps = moments.random() < 0.8
-        while wait_for_steps and process.poll() is None and _num_rows(killed) == before:
-            time.sleep(0.01)
-        time.sleep(moments.random() * (0.6 if wait_for_steps else 4.0))
-        if num_kills == 6:
-            break
-        if process.poll() is not None:
-            break
-        process.kill()
-        process.communicate()
-        num_kills += 1
-    _, errors = process.communicate(timeout=300)
+        with _start(tmp_path / "config.json", killed) as process:
+            if num_kills < 6:
+                # Most kills come while it trains, some while it starts.
+                waits_for_steps = moments.random() < 0.8
+                while waits_for_steps and process.poll() is None and _num_rows(killed) == before:
+                    time.sleep(0.01)
+                time.sleep(moments.random() * (0.6 if waits_for_steps else 4.0))
+                ended = process.poll() is not None
+                process.kill()
+                num_kills += not ended
+            else:
+                ended = True
+            _, errors = process.communicate(timeout=300)
     assert process.returncode == 0, errors
     assert num_kills >= 3
     _assert_same_run(killed, whole)

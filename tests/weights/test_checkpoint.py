@@ -239,3 +239,10 @@ def test_other_errors_stay_what_they_are(state, tmp_path, monkeypatch):
 def test_settings_that_cannot_work(settings, tmp_path):
     with pytest.raises(UserError, match=next(iter(settings))):
         opened(tmp_path, **settings)
+
+
+def test_a_relative_folder_works(state, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    save("run/checkpoints", state, [1])
+
+    assert steps_in(tmp_path / "run" / "checkpoints") == [1]

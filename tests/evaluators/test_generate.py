@@ -1,0 +1,184 @@
+"""From questions through answers to a result folder, with a model whose answer is known."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+import jax
+import numpy as np
+import pytest
+from ml_collections import ConfigDict
+
+from jaxllm import corpora
+from jaxllm.errors import UserError
+from jaxllm.evaluators import EvalContext, make_evaluators
+from jaxllm.tasks import get_suite
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    corpora.prepare([task.corpus for task in get_suite("mini/v1").tasks], data_dir=folder)
+    return folder
+
+
+@pytest.fixture
+def context(tiny_config, tiny_tokenizer, data_dir):
+    # The suite's prompts are long in a tokenizer of 384 pieces.
+    return EvalContext(
+        model_config=tiny_config.replace(max_positions=2048),
+        tokenizer=tiny_tokenizer,
+        mesh=None,
+        data_dir=data_dir,
+        name="tiny",
+        source="nowhere",
+        config={"seed": 3},
+    )
+
+
+@pytest.fixture(scope="module")
+def yes_params(tiny_config, tiny_params, tiny_tokenizer):
+    """Weights that answer every prompt of the file's questions with はい and eos."""
+    *_, last = tiny_tokenizer.encode("### 応答:\n")
+    ids = [last, *tiny_tokenizer.encode_continuation("はい"), tiny_tokenizer.eos_id]
+    assert len(set(ids)) == len(ids)
+    embedding = np.random.default_rng(0).normal(size=(tiny_config.vocab_size, 32))
+    embedding /= np.linalg.norm(embedding, axis=1, keepdims=True)
+    kernel = np.zeros((32, tiny_config.vocab_size))
+    for token, following in itertools.pairwise(ids):
+        kernel[:, following] += 20 * embedding[token]
+    return {
+        **tiny_params,
+        "blocks": jax.tree.map(np.zeros_like, tiny_params["blocks"]),
+        "embed": {"tokens": embedding.astype(np.float32)},
+        "head": {"kernel": kernel.astype(np.float32)},
+    }
+
+
+def _make(context, **entry):
+    (item,) = make_evaluators(ConfigDict({"mine": {"type": "generate", **entry}}), context)
+    return item
+
+
+def _read(folder):
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    (path,) = (folder / "samples").iterdir()
+    lines = path.read_text(encoding="utf-8").split("\n")
+    return record, [json.loads(line) for line in lines if line]
+
+
+def test_a_file_of_questions(context, yes_params, tiny_questions, tmp_path):
+    item = _make(
+        context,
+        task=f"jsonl:{tiny_questions}",
+        template="llm_jp_v1.3",
+        bos="never",
+        metrics=("exact_match", "char_f1"),
+        max_new_tokens=16,
+        max_samples=12,
+        kind="tuned",
+    )
+    summary = item.run(yes_params, step=20, tokens=300, workdir=tmp_path)
+    record, samples = _read(tmp_path / "evals/mine/000020")
+    golds = [sample["gold"] for sample in samples]
+    # Every third question has another answer than はい.
+    assert golds.count("はい") == 8
+    assert summary["exact_match"] == pytest.approx(8 / 12)
+    assert {sample["prediction"] for sample in samples} == {"はい"}
+    assert {sample["finish_reason"] for sample in samples} == {"eos"}
+    assert {sample["num_tokens"] for sample in samples} == {3}
+    scores = [sample["scores"]["exact_match"] for sample in samples]
+    assert scores == [float(gold == "はい") for gold in golds]
+    assert all("### 入力:\n質問：" in sample["prompt"] for sample in samples)
+    assert record["run"] == {"kind": "tuned", "step": 20, "tokens": 300, "workdir": "nowhere"}
+    assert record["model"]["tokenizer_digest"] == context.tokenizer.digest
+    assert record["config"] == {"seed": 3}
+    assert (record["average"], record["suite"]) == (None, None)
+    (task,) = record["tasks"].values()
+    low, high = task["metrics"]["exact_match"]["interval"]
+    assert low < 8 / 12 < high
+    assert (task["bos"], task["num_samples"], task["headline"]) == ("never", 12, "exact_match")
+
+
+def test_shots_stand_in_front_and_are_not_asked(context, yes_params, tiny_questions, tmp_path):
+    item = _make(
+        context,
+        task=f"jsonl:{tiny_questions}",
+        template="llm_jp_v1.3",
+        num_shots=2,
+        max_new_tokens=4,
+        max_samples=3,
+    )
+    item.run(yes_params, step=None, tokens=None, workdir=tmp_path)
+    record, samples = _read(tmp_path / "evals/mine/final")
+    assert [sample["prompt"].count("### 応答:") for sample in samples] == [3, 3, 3]
+    assert "猫猫猫2" in samples[0]["prompt"].split("### 入力:\n")[-1]
+    (task,) = record["tasks"].values()
+    assert task["num_shots"] == 2
+
+
+def test_a_blanked_input_leaves_the_instruction(context, yes_params, tiny_questions, tmp_path):
+    item = _make(
+        context,
+        task=f"jsonl:{tiny_questions}",
+        template="llm_jp_v1.3",
+        max_new_tokens=4,
+        max_samples=3,
+        blank_inputs=True,
+        kind="control",
+    )
+    item.run(yes_params, step=None, tokens=None, workdir=tmp_path)
+    record, samples = _read(tmp_path / "evals/mine/final")
+    assert record["blank_inputs"] is True
+    assert len({sample["prompt"] for sample in samples}) == 1
+    assert "猫" not in samples[0]["prompt"]
+    assert "数えなさい" in samples[0]["prompt"]
+
+
+def test_a_suite_has_categories_and_an_average(context, yes_params, tmp_path):
+    item = _make(context, suite="mini/v1", split="dev", max_samples=2, max_new_tokens=2)
+    summary = item.run(yes_params, step=None, tokens=None, workdir=tmp_path)
+    folder = tmp_path / "evals/mine/final"
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    categories = list(get_suite("mini/v1").categories)
+    missing = record["average"]["missing"]
+    assert sorted([*record["categories"], *missing]) == sorted(categories)
+    assert len(list((folder / "samples").iterdir())) == 9
+    means = [entry["mean"] for entry in record["categories"].values()]
+    assert item.evaluator.headline == "AVR"
+    if not missing:
+        assert summary["AVR"] == pytest.approx(np.mean(means))
+
+
+def test_the_commonest_answer_is_a_result_of_its_own(context, tmp_path):
+    entry = {"type": "majority", "suite": "mini/v1", "split": "dev", "max_samples": 20}
+    (item,) = make_evaluators(ConfigDict({"floor": entry}), context)
+    summary = item.run({}, step=None, tokens=None, workdir=tmp_path)
+    folder = tmp_path / "evals/floor/final"
+    record = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    assert record["model"]["name"] == "majority answer"
+    assert record["run"]["kind"] == "majority"
+    # Three labels in equal shares: the floor of NLI is near a third.
+    assert 0.1 < summary["NLI"] < 0.7
+    path = next(path for path in (folder / "samples").iterdir() if "nli" in path.name)
+    lines = path.read_text(encoding="utf-8").strip().split("\n")
+    assert len({json.loads(line)["prediction"] for line in lines}) == 1
+    assert len(lines) == 20
+
+
+@pytest.mark.parametrize(
+    ("entry", "named"),
+    [
+        ({"suite": "mini/v2"}, "mini/v1"),
+        ({"task": "mini/v1:nil"}, "mini/v1:nli"),
+        ({"task": "mini/v1:nli", "split": "testt"}, "testt"),
+        ({"task": "mini/v1:nli", "max_samples": 0}, "no sample"),
+        ({"task": "mini/v1:nli", "metrics": ("exact",)}, "exact_match"),
+        ({"task": "mini/v1:nli", "template": "v1.3"}, "llm_jp_v1.3"),
+        ({"task": "mini/v1:nli", "bos": "no"}, "auto, always or never"),
+    ],
+)
+def test_what_cannot_be_asked_is_told_before_anything_is_generated(context, entry, named):
+    with pytest.raises(UserError, match=named):
+        _make(context, **entry)

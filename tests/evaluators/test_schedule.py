@@ -1,0 +1,86 @@
+"""Which evaluators run when, and what is said about an entry that is none."""
+
+from __future__ import annotations
+
+import pytest
+from ml_collections import ConfigDict
+
+from jaxllm.errors import UserError
+from jaxllm.evaluators import EvalContext, make_evaluators
+
+
+@pytest.fixture
+def context(tiny_config, tiny_tokenizer, tmp_path):
+    return EvalContext(
+        model_config=tiny_config,
+        tokenizer=tiny_tokenizer,
+        mesh=None,
+        data_dir=tmp_path,
+        name="tiny",
+        source="nowhere",
+    )
+
+
+@pytest.fixture
+def entry(tiny_questions):
+    return {
+        "type": "loss",
+        "source": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "max_length": 128,
+        "rows": 4,
+    }
+
+
+def _due(item, last):
+    return [step for step in range(last + 1) if item.is_due(step, last)]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps"),
+    [
+        ({}, [10]),
+        ({"every": 0, "first": True}, [0, 10]),
+        ({"every": 4}, [4, 8, 10]),
+        ({"every": "50%"}, [5, 10]),
+        ({"every": "1%", "first": True}, list(range(11))),
+        ({"every": "33.3 %"}, [3, 6, 9, 10]),
+    ],
+)
+def test_an_evaluator_runs_when_it_is_due(entry, context, schedule, steps):
+    (item,) = make_evaluators(ConfigDict({"mine": entry | schedule}), context, num_steps=10)
+    assert item.name == "mine"
+    assert _due(item, 10) == steps
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"type": "los"}, r"evals\.mine\.type='los' .* did you mean 'loss'"),
+        ({"type": ""}, r"evals\.mine\.type=''"),
+        ({"sourec": "x"}, r"evals\.mine\.sourec .* did you mean 'source'"),
+        ({"every": "often"}, r"evals\.mine\.every='often'"),
+        ({"source": "jsonl:none"}, "no file none"),
+        ({"bos": "sometimes"}, "auto, always or never"),
+    ],
+)
+def test_an_entry_that_cannot_work_is_told(entry, context, change, named):
+    with pytest.raises(UserError, match=named):
+        make_evaluators(ConfigDict({"mine": entry | change}), context)
+
+
+def test_a_required_setting_that_is_missing_is_told(context):
+    with pytest.raises(UserError, match=r"config\.evals\.mine\.source"):
+        make_evaluators(ConfigDict({"mine": {"type": "loss"}}), context)
+
+
+@pytest.mark.parametrize("settings", [{}, {"suite": "mini/v1", "task": "mini/v1:nli"}])
+def test_generation_asks_one_suite_or_some_tasks(context, settings):
+    with pytest.raises(UserError, match="one of suite, task and tasks"):
+        make_evaluators(ConfigDict({"mine": {"type": "generate", **settings}}), context)
+
+
+def test_the_headline_comes_first_in_the_log(entry, context):
+    (item,) = make_evaluators(ConfigDict({"mine": entry}), context)
+    assert item.describe({"other": 2.0, "loss": 1.25}) == "loss 1.250  other 2.000"
+    assert item.describe({"other": 2.0}) == "other 2.000"
