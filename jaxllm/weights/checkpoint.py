@@ -302,6 +302,12 @@ def _handlers() -> dict[str, Any]:
     }
 
 
+def _absolute(folder: epath.PathLike) -> epath.Path:
+    # Orbax refuses relative paths, and only once it writes.
+    path = epath.Path(folder)
+    return path if "://" in os.fspath(path) else path.expanduser().absolute()
+
+
 def _steps(folder: epath.Path) -> list[int]:
     """Steps on disk whose save was finished, in order."""
     return sorted(ocp.utils.checkpoint_steps(folder))
