@@ -120,6 +120,21 @@ def test_a_stop_string_may_lie_across_tokens(
     assert answer.finish_reason == "stop"
 
 
+def test_decoding_ends_soon_after_a_stop_string(reciting_params, tiny_config, tiny_tokenizer):
+    text = "吾輩は猫である。名前まだ無い"
+    _, answer = _recite(
+        reciting_params,
+        tiny_config,
+        tiny_tokenizer,
+        text,
+        stop=("猫で",),
+        ignore_eos=True,
+        max_new_tokens=200,
+    )
+    assert answer.text == "吾輩は"
+    assert len(answer.token_ids) < 20
+
+
 def test_the_first_stop_string_in_the_text_wins(reciting_params, tiny_config, tiny_tokenizer):
     _, answer = _recite(
         reciting_params, tiny_config, tiny_tokenizer, "987654", stop=("4", "6", "5")
