@@ -17,7 +17,7 @@ def get_config():
         "ffn_size": 352,
         "max_positions": 512,
         "tie_embeddings": True,
-        # Wide weights find the copying heads several times sooner than the usual 0.02.
+        # Wider than the usual 0.02: runs of this size learned to copy sooner with it.
         "init_std": 0.08,
     }
     config.mixture.text = mixture_entry("mini/text", template="plain")

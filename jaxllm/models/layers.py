@@ -42,37 +42,6 @@ def constant(shape: tuple[int, ...], axes: tuple[str, ...], value: float, dtype:
     return nnx.Param(jnp.full(shape, value, jnp.dtype(dtype)), axes=axes)
 
 
-@jax.custom_vjp
-def matmul(x: jax.Array, kernel: jax.Array) -> jax.Array:
-    """`x @ kernel` in float32, [..., D] and [D, F] to [..., F], gradients in the inputs' dtype.
-
-    XLA:CPU's products of bfloat16 into bfloat16 are several times slower than into float32, and the
-    gradient that JAX derives would multiply a float32 cotangent with bfloat16 weights, which is
-    slower still. Rounding the cotangent first keeps all three products on the fast path; in
-    float32 nothing is rounded.
-    """
-    return jnp.dot(x, kernel, preferred_element_type=jnp.float32)
-
-
-def _matmul_forward(
-    x: jax.Array, kernel: jax.Array
-) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
-    return matmul(x, kernel), (x, kernel)
-
-
-def _matmul_backward(
-    saved: tuple[jax.Array, jax.Array], slope: jax.Array
-) -> tuple[jax.Array, jax.Array]:
-    x, kernel = saved
-    slope = slope.astype(x.dtype)
-    x_slope = jnp.einsum("...f,df->...d", slope, kernel, preferred_element_type=jnp.float32)
-    kernel_slope = jnp.einsum("...d,...f->df", x, slope, preferred_element_type=jnp.float32)
-    return x_slope.astype(x.dtype), kernel_slope.astype(kernel.dtype)
-
-
-matmul.defvjp(_matmul_forward, _matmul_backward)
-
-
 class Linear(nnx.Module):
     """`x @ kernel (+ bias)` in the compute dtype, accumulated in float32."""
 
@@ -91,7 +60,8 @@ class Linear(nnx.Module):
         self.bias = constant(shape[1:], axes[1:], 0.0, config.param_dtype) if bias else None
 
     def __call__(self, x: jax.Array) -> jax.Array:
-        y = matmul(x, self.kernel[...].astype(self.dtype))
+        # float32 out, then the cast: XLA:CPU's bf16-to-bf16 products are several times slower.
+        y = jnp.dot(x, self.kernel[...].astype(self.dtype), preferred_element_type=jnp.float32)
         if self.bias is not None:
             y = y + self.bias[...].astype(jnp.float32)
         return y.astype(self.dtype)
