@@ -9,6 +9,7 @@ jitted loops. Results do not depend on how requests are grouped or ordered.
 
 from __future__ import annotations
 
+import bisect
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Literal
@@ -168,22 +169,34 @@ class Engine:
 
     def _completions(self, state: DecodeState, group: Sequence[Request]) -> Iterable[Completion]:
         tokens, counts, logprobs, ended = jax.device_get(
-            (state.tokens_BN, state.counts_B, state.logprobs_B, state.ended_B)
+            (state.tokens_BN, state.counts_B, state.logprobs_BN, state.ended_B)
         )
         for row, request in enumerate(group):
-            ids = tokens[row, : counts[row]]
-            text = self.tokenizer.decode_continuation((ids[:-1] if ended[row] else ids).tolist())
+            ids = tokens[row, : counts[row]].tolist()
+            text = self.tokenizer.decode_continuation(ids[:-1] if ended[row] else ids)
             reason: Literal["eos", "stop", "length"] = "eos" if ended[row] else "length"
             cut = _first_stop(text, request.stop)
             if cut is not None:
                 text, reason = text[:cut], "stop"
+                ids = self._until_stop(ids, request.stop)
             yield Completion(
                 id=request.id,
                 text=text,
-                token_ids=tuple(int(token) for token in ids),
+                token_ids=tuple(ids),
                 finish_reason=reason,
-                logprob=float(logprobs[row]),
+                logprob=float(logprobs[row, : len(ids)].sum()),
             )
+
+    def _until_stop(self, ids: list[int], stops: Sequence[str]) -> list[int]:
+        """The ids up to the one that completes a stop string.
+
+        Which ones come behind it is an accident of when the engine looks.
+        """
+
+        def is_stopped(count: int) -> bool:
+            return _first_stop(self.tokenizer.decode_continuation(ids[:count]), stops) is not None
+
+        return ids[: bisect.bisect_left(range(len(ids)), True, key=is_stopped)]
 
     def _score(self, batch: Batch, group: Sequence[ScoreRequest]) -> Iterable[Score]:
         slots = length_bucket(max(len(r.prompt_ids) + len(r.continuation_ids) for r in group))

@@ -38,7 +38,7 @@ class DecodeState(NamedTuple):
     cursor: jax.Array  # next cache slot to write, one for all rows
     tokens_BN: jax.Array  # generated so far
     counts_B: jax.Array  # how many of them are real
-    logprobs_B: jax.Array
+    logprobs_BN: jax.Array  # of each of them
     done_B: jax.Array
     ended_B: jax.Array  # done by an end-of-sequence id
 
@@ -91,7 +91,7 @@ def prefill(
         cursor=jnp.int32(slots),
         tokens_BN=jnp.zeros((rows, num_new), jnp.int32),
         counts_B=jnp.zeros(rows, jnp.int32),
-        logprobs_B=jnp.zeros(rows, jnp.float32),
+        logprobs_BN=jnp.zeros((rows, num_new), jnp.float32),
         done_B=limits.budgets_B <= 0,
         ended_B=jnp.zeros(rows, bool),
     )
@@ -197,14 +197,17 @@ def _append(
     live_B = ~state.done_B
     rows = jnp.arange(tokens_B.shape[0])
     slot_B = jnp.minimum(state.counts_B, state.tokens_BN.shape[1] - 1)
-    kept_B = jnp.where(live_B, tokens_B, state.tokens_BN[rows, slot_B])
+
+    def append(array_BN: jax.Array, new_B: jax.Array) -> jax.Array:
+        return array_BN.at[rows, slot_B].set(jnp.where(live_B, new_B, array_BN[rows, slot_B]))
+
     counts_B = state.counts_B + live_B
     is_end_B = jnp.any(tokens_B[:, None] == limits.end_ids_BE, axis=-1)
     ended_B = state.ended_B | (live_B & is_end_B)
     return state._replace(
-        tokens_BN=state.tokens_BN.at[rows, slot_B].set(kept_B),
+        tokens_BN=append(state.tokens_BN, tokens_B),
         counts_B=counts_B,
-        logprobs_B=state.logprobs_B + jnp.where(live_B, logprobs_B, 0.0),
+        logprobs_BN=append(state.logprobs_BN, logprobs_B),
         done_B=state.done_B | ended_B | (counts_B >= limits.budgets_B),
         ended_B=ended_B,
     )

@@ -32,6 +32,8 @@ class Request:
 class Completion:
     """An answer: `token_ids` as generated (an end-of-sequence id included), `text` without it.
 
+    With `finish_reason="stop"` the ids end at the one that completes the stop string, and the text
+    before the string.
     `logprob` is the sum of the log-probabilities of `token_ids` under the model (temperature 1).
     """
 

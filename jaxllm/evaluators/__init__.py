@@ -5,6 +5,7 @@ training (steps as a number, or a share of the run such as "25%"; it always runs
 step), `first=True` also before the first, and the rest are the settings of its type:
 
     config.evals["mini"] = dict(type="generate", suite="mini/v1", split="dev", every="25%")
+    config.evals["choice"] = dict(type="score", tasks=("jsonl:q.jsonl",), choices=("A", "B"))
     config.evals["held_out"] = dict(type="loss", source="jsonl:dev.jsonl", every=100)
 """
 

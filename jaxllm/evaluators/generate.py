@@ -12,11 +12,10 @@ from etils import epath
 from jaxllm.decode import Completion, Engine, Request
 from jaxllm.errors import UserError
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, build_result, headline_numbers
+from jaxllm.evaluators.record import TaskOutcome, record_outcomes, timings_since
 from jaxllm.metrics import MissingMetric, get_metric
 from jaxllm.models.decoder import Params
 from jaxllm.observe.progress import Progress
-from jaxllm.reporting.results import write_result
 from jaxllm.tasks import Sample, Suite, Task, data_sha256, get_suite, get_task, load_samples
 from jaxllm.text.example import Message
 from jaxllm.text.extraction import extract
@@ -89,22 +88,16 @@ class GenerateEvaluator:
         outcomes = [
             self._score(asked, [next(completions) for _ in asked.requests]) for asked in self._asked
         ]
-        result = build_result(
+        return record_outcomes(
+            folder,
             self.suite,
             outcomes,
             context=self.context,
             settings=dataclasses.asdict(self.settings),
             step=step,
             tokens=tokens,
+            timings=timings_since(started, len(requests)),
         )
-        samples = {outcome.task.name: outcome.records for outcome in outcomes}
-        seconds = time.monotonic() - started
-        timings = {
-            "seconds": round(seconds, 3),
-            "requests_per_s": round(len(requests) / seconds, 3),
-        }
-        write_result(folder, result, samples, timings=timings)
-        return headline_numbers(result)
 
     def _prepare(self, task: Task) -> _Asked:
         settings, tokenizer = self.settings, self.context.tokenizer

@@ -8,10 +8,9 @@ from typing import Any
 from etils import epath
 
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, build_result, headline_numbers
+from jaxllm.evaluators.record import TaskOutcome, record_outcomes
 from jaxllm.metrics import get_metric
 from jaxllm.models.decoder import Params
-from jaxllm.reporting.results import write_result
 from jaxllm.tasks import data_sha256, get_suite, load_samples, majority_baseline
 
 
@@ -71,7 +70,8 @@ class MajorityEvaluator:
                     task=task, scores=scores, missing={}, records=records, data_sha256=digest
                 )
             )
-        result = build_result(
+        return record_outcomes(
+            folder,
             self.suite,
             outcomes,
             context=None,
@@ -79,6 +79,3 @@ class MajorityEvaluator:
             step=None,
             tokens=None,
         )
-        samples_of = {outcome.task.name: outcome.records for outcome in outcomes}
-        write_result(folder, result, samples_of)
-        return headline_numbers(result)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Sequence
 from typing import Any
+
+from etils import epath
 
 import jaxllm
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.metrics import Scores
 from jaxllm.models.decoder import num_params
+from jaxllm.reporting.results import write_result
 from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
 from jaxllm.tasks import Suite, Task, aggregate
 
@@ -23,6 +27,35 @@ class TaskOutcome:
     missing: dict[str, str]
     records: list[dict[str, Any]]
     data_sha256: str
+
+
+def record_outcomes(
+    folder: epath.Path,
+    suite: Suite | None,
+    outcomes: list[TaskOutcome],
+    *,
+    context: EvalContext | None,
+    settings: dict[str, Any],
+    step: int | None,
+    tokens: int | None,
+    timings: dict[str, float] | None = None,
+) -> dict[str, float]:
+    """Writes the result folder of a run and returns its headline numbers."""
+    result = build_result(
+        suite, outcomes, context=context, settings=settings, step=step, tokens=tokens
+    )
+    samples = {outcome.task.name: outcome.records for outcome in outcomes}
+    write_result(folder, result, samples, timings=timings)
+    return headline_numbers(result)
+
+
+def timings_since(started: float, num_requests: int) -> dict[str, float]:
+    """What timings.json holds, from a `time.monotonic()` and what was asked since."""
+    seconds = time.monotonic() - started
+    return {
+        "seconds": round(seconds, 3),
+        "requests_per_s": round(num_requests / seconds, 3),
+    }
 
 
 def build_result(

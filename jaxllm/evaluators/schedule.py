@@ -15,6 +15,7 @@ from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate import GenerateEvaluator
 from jaxllm.evaluators.loss import LossEvaluator
 from jaxllm.evaluators.majority import MajorityEvaluator
+from jaxllm.evaluators.score import ScoreEvaluator
 from jaxllm.models.decoder import Params
 
 Summary = dict[str, float]
@@ -39,6 +40,7 @@ _TYPES: dict[str, type[Evaluator]] = {
     "generate": GenerateEvaluator,
     "loss": LossEvaluator,
     "majority": MajorityEvaluator,
+    "score": ScoreEvaluator,
 }
 
 

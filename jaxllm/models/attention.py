@@ -15,6 +15,9 @@ import numpy as np
 from jaxllm.models.config import ModelConfig
 from jaxllm.parallel.rules import partition_spec
 
+_MIN_QUERY_BLOCK = 256
+_MAX_QUERY_BLOCKS = 8
+
 
 def causal_attention(
     config: ModelConfig,
@@ -31,17 +34,43 @@ def causal_attention(
     length = q_BTNH.shape[1]
     if _backend(config, length) == "splash":
         return _splash(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT)
-    index = jnp.arange(length)
-    mask_BTS = (segment_ids_BT[:, :, None] == segment_ids_BT[:, None, :]) & (
-        index[:, None] >= index[None, :]
-    )
     if config.attention == "cudnn":
         return jax.nn.dot_product_attention(
-            q_BTNH, k_BTKH, v_BTKH, mask=mask_BTS[:, None], implementation="cudnn"
+            q_BTNH,
+            k_BTKH,
+            v_BTKH,
+            mask=_causal_mask(segment_ids_BT, 0, length)[:, None],
+            implementation="cudnn",
         )
-    return masked_attention(
-        q_BTNH, jnp.swapaxes(k_BTKH, 1, 2), jnp.swapaxes(v_BTKH, 1, 2), mask_BTS
+    return _blockwise(
+        q_BTNH, jnp.swapaxes(k_BTKH, 1, 2), jnp.swapaxes(v_BTKH, 1, 2), segment_ids_BT
     )
+
+
+def _blockwise(
+    q_BTNH: jax.Array, k_BKTH: jax.Array, v_BKTH: jax.Array, segment_ids_BT: jax.Array
+) -> jax.Array:
+    """XLA's causal attention: each block of queries over the keys up to its own end.
+
+    That leaves out nearly half of the scores, and the backward pass computes them again, so that
+    they are never kept: one layer of SmolLM2 at 4 x 1,024 takes 0.15 s instead of 0.54 forward and
+    0.42 instead of 1.01 with gradients (float32, 2 cores).
+    """
+    length = q_BTNH.shape[1]
+    block = max(_MIN_QUERY_BLOCK, -(-length // _MAX_QUERY_BLOCKS))
+    attend = jax.checkpoint(masked_attention, prevent_cse=False)
+    parts = []
+    for start in range(0, length, block):
+        end = min(start + block, length)
+        mask_BTS = _causal_mask(segment_ids_BT, start, end)
+        parts.append(attend(q_BTNH[:, start:end], k_BKTH[:, :, :end], v_BKTH[:, :, :end], mask_BTS))
+    return jnp.concatenate(parts, axis=1)
+
+
+def _causal_mask(segment_ids_BT: jax.Array, start: int, end: int) -> jax.Array:
+    """Which of the keys before `end` the queries from `start` to `end` see, [B, T, S]."""
+    same_BTS = segment_ids_BT[:, start:end, None] == segment_ids_BT[:, None, :end]
+    return same_BTS & (jnp.arange(start, end)[:, None] >= jnp.arange(end))
 
 
 def masked_attention(
@@ -53,15 +82,19 @@ def masked_attention(
     empty gets the mean of the values: finite, and never read.
     """
     batch, length, num_heads, head_dim = q_BTNH.shape
-    num_kv_heads = k_BKSH.shape[1]
-    q_BTKGH = q_BTNH.reshape(batch, length, num_kv_heads, num_heads // num_kv_heads, head_dim)
-    scores = jnp.einsum(
-        "BTKGH,BKSH->BKGTS", q_BTKGH, k_BKSH, preferred_element_type=jnp.float32
-    ) * (head_dim**-0.5)
-    scores = jnp.where(mask_BTS[:, None, None], scores, jnp.finfo(jnp.float32).min)
-    weights = jax.nn.softmax(scores, axis=-1).astype(v_BKSH.dtype)
-    out = jnp.einsum("BKGTS,BKSH->BTKGH", weights, v_BKSH, preferred_element_type=jnp.float32)
-    return out.astype(q_BTNH.dtype).reshape(batch, length, num_heads, head_dim)
+    num_kv_heads, group = k_BKSH.shape[1], num_heads // k_BKSH.shape[1]
+    # All queries of a key head as rows: XLA:CPU is twice as slow on dots with two row axes, and has
+    # none for bfloat16.
+    q_BKTGH = jnp.swapaxes(q_BTNH.reshape(batch, length, num_kv_heads, group, head_dim), 1, 2)
+    q_BKRH = q_BKTGH.reshape(batch, num_kv_heads, length * group, head_dim)
+    scores = jnp.einsum("BKRH,BKSH->BKRS", q_BKRH, k_BKSH, preferred_element_type=jnp.float32)
+    scores = scores.reshape(batch, num_kv_heads, length, group, -1) * (head_dim**-0.5)
+    scores = jnp.where(mask_BTS[:, None, :, None], scores, jnp.finfo(jnp.float32).min)
+    weights_BKTGS = jax.nn.softmax(scores, axis=-1).astype(v_BKSH.dtype)
+    weights_BKRS = weights_BKTGS.reshape(batch, num_kv_heads, length * group, -1)
+    out = jnp.einsum("BKRS,BKSH->BKRH", weights_BKRS, v_BKSH, preferred_element_type=jnp.float32)
+    out_BKTGH = out.astype(q_BTNH.dtype).reshape(q_BKTGH.shape)
+    return jnp.swapaxes(out_BKTGH, 1, 2).reshape(q_BTNH.shape)
 
 
 def _backend(config: ModelConfig, length: int) -> str:

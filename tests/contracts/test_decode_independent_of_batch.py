@@ -5,6 +5,8 @@ Only where the two best tokens are closer than 1e-4 may the answers differ.
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import numpy as np
 import pytest
@@ -64,3 +66,38 @@ def test_decode_independent_of_batch(tiny_config, tiny_params, tiny_tokenizer, r
             assert _margin(params, config, ids, tiny_tokenizer.vocab_size) < _TIE
             ties += 1
     assert ties <= 1
+
+
+def test_stopped_answers_are_independent_of_batch(
+    tiny_config, tiny_params, tiny_tokenizer, requests
+):
+    """Stop strings are looked for now and then: what comes behind one must not show."""
+
+    def answers(asked, max_rows):
+        engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=max_rows)
+        return {answer.id: answer for answer in engine.generate(asked)}
+
+    plain = answers(requests, 1)
+    # Every second answer that is long enough stops inside its own text; the others never do.
+    stops = {name: answer.text[1:3] for name, answer in plain.items() if len(answer.text) > 4}
+    stops = dict(list(stops.items())[::2])
+    stopping = [
+        dataclasses.replace(request, stop=("never\0", stops[request.id]))
+        if request.id in stops
+        else request
+        for request in requests
+    ]
+    alone = answers(stopping, 1)
+    assert len(stops) > 8
+    for request in requests:
+        is_stopped = request.id in stops
+        assert alone[request.id].finish_reason == ("stop" if is_stopped else "length")
+        assert (alone[request.id] != plain[request.id]) == is_stopped
+    for asked, max_rows in ((stopping, 8), (stopping[::-1], 32)):
+        for name, found in answers(asked, max_rows).items():
+            assert (found.text, found.token_ids, found.finish_reason) == (
+                alone[name].text,
+                alone[name].token_ids,
+                alone[name].finish_reason,
+            )
+            assert found.logprob == pytest.approx(alone[name].logprob, abs=1e-3)

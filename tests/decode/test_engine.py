@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+import jaxllm.decode.engine as engine_module
 from jaxllm.decode import Engine, Request, ScoreRequest
 from jaxllm.errors import UserError
 
@@ -120,7 +121,53 @@ def test_a_stop_string_may_lie_across_tokens(
     assert answer.finish_reason == "stop"
 
 
-def test_decoding_ends_soon_after_a_stop_string(reciting_params, tiny_config, tiny_tokenizer):
+def test_a_stop_string_of_several_byte_tokens(reciting_params, tiny_config, tiny_tokenizer):
+    assert len(tiny_tokenizer.encode_continuation("🦊")) > 1
+    ids, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, "猫と🦊である", stop=("🦊",)
+    )
+    assert (answer.text, answer.finish_reason) == ("猫と", "stop")
+    assert list(answer.token_ids) == ids[: len(answer.token_ids)]
+    assert tiny_tokenizer.decode_continuation(answer.token_ids) == "猫と🦊"
+
+
+@pytest.mark.parametrize("stride", [1, 3, 8, 40])
+def test_a_stopped_answer_does_not_depend_on_when_the_engine_looks(
+    reciting_params, tiny_config, tiny_tokenizer, monkeypatch, stride
+):
+    monkeypatch.setattr(engine_module, "_STOP_STRING_STRIDE", stride)
+    text, stop = "吾輩は猫である。名前まだ無い", "猫で"
+    ids, answer = _recite(
+        reciting_params, tiny_config, tiny_tokenizer, text, stop=(stop,), ignore_eos=True
+    )
+    count = len(answer.token_ids)
+    assert list(answer.token_ids) == ids[:count]
+    assert stop in tiny_tokenizer.decode_continuation(ids[:count])
+    assert stop not in tiny_tokenizer.decode_continuation(ids[: count - 1])
+    (score,) = Engine(
+        reciting_params([tiny_tokenizer.encode("Q")[-1], *ids]), tiny_config, tiny_tokenizer
+    ).score(
+        [
+            ScoreRequest(
+                id="a",
+                prompt_ids=tuple(tiny_tokenizer.encode("Q")[-1:]),
+                continuation_ids=answer.token_ids,
+            )
+        ]
+    )
+    assert answer.logprob == pytest.approx(score.logprob, abs=1e-4)
+
+
+def test_decoding_ends_soon_after_a_stop_string(
+    reciting_params, tiny_config, tiny_tokenizer, monkeypatch
+):
+    steps, decode = [], engine_module.decode
+
+    def counted(params, config, state, limits, sampling, max_steps, **sizes):
+        steps.append(int(max_steps))
+        return decode(params, config, state, limits, sampling, max_steps, **sizes)
+
+    monkeypatch.setattr(engine_module, "decode", counted)
     text = "吾輩は猫である。名前まだ無い"
     _, answer = _recite(
         reciting_params,
@@ -132,7 +179,7 @@ def test_decoding_ends_soon_after_a_stop_string(reciting_params, tiny_config, ti
         max_new_tokens=200,
     )
     assert answer.text == "吾輩は"
-    assert len(answer.token_ids) < 20
+    assert sum(steps) < 20
 
 
 def test_the_first_stop_string_in_the_text_wins(reciting_params, tiny_config, tiny_tokenizer):
@@ -270,3 +317,17 @@ def test_a_score_that_cannot_be_had_is_named(engine, prompt_ids, continuation_id
 def test_a_tokenizer_of_another_model_is_refused(tiny_config, tiny_params, tiny_tokenizer):
     with pytest.raises(UserError, match="384 ids, but the model has only 300"):
         Engine(tiny_params, tiny_config.replace(vocab_size=300), tiny_tokenizer)
+
+
+def test_bfloat16_generates_and_scores(tiny_config, tiny_params, tiny_tokenizer, prompts):
+    engine = Engine(tiny_params, tiny_config.replace(dtype="bfloat16"), tiny_tokenizer)
+    requests = [_request(ids, f"r{i}", ignore_eos=True) for i, ids in enumerate(prompts)]
+    answers = engine.generate(requests)
+    assert all(len(answer.token_ids) == 12 for answer in answers)
+    asked = [
+        ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=a.token_ids)
+        for r, a in zip(requests, answers, strict=True)
+    ]
+    exact = Engine(tiny_params, tiny_config, tiny_tokenizer).score(asked)
+    for answer, score in zip(answers, exact, strict=True):
+        assert answer.logprob == pytest.approx(score.logprob, abs=1.5)

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxllm.models import attention
 from jaxllm.models.attention import causal_attention, masked_attention
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 
@@ -87,3 +88,33 @@ def test_splash_on_a_mesh_splits_rows_and_heads(tiny_config):
     alone = causal_attention(config.replace(attention="xla"), q, k, v, segments)
     real = (segments > 0)[:, :, None, None]
     np.testing.assert_allclose(np.where(real, sharded, 0), np.where(real, alone, 0), atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [200, 640, 2100])
+def test_query_blocks_equal_one_block(tiny_config, monkeypatch, length):
+    q, k, v = _arrays(1, length, 2, 1, 8)
+    segments = _segments(1, length)
+    real = (segments > 0)[:, :, None, None]
+
+    def run():
+        def total(q, k, v):
+            out = jnp.where(real, causal_attention(tiny_config, q, k, v, segments), 0)
+            return jnp.sum(jnp.sin(out)), out
+
+        return jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))(q, k, v)
+
+    blocks = run()
+    monkeypatch.setattr(attention, "_MIN_QUERY_BLOCK", length)
+    jax.tree.map(functools.partial(np.testing.assert_allclose, atol=2e-5), blocks, run())
+
+
+@pytest.mark.parametrize("length", [1, 5])
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+def test_bfloat16_keys_in_the_layout_of_a_cache(kv_heads, length):
+    """XLA:CPU has no bfloat16 dot with two row axes, which grouped heads would ask for."""
+    q, *_ = _arrays(2, length, 4, 1, 8)
+    _, k, v = (jnp.swapaxes(x, 1, 2) for x in _arrays(2, 16, 4, kv_heads, 8))
+    mask = np.ones((2, length, 16), bool)
+    half = jax.jit(masked_attention)(*(x.astype(jnp.bfloat16) for x in (q, k, v)), mask)
+    assert half.dtype == jnp.bfloat16
+    np.testing.assert_allclose(half.astype(np.float32), masked_attention(q, k, v, mask), atol=0.05)

@@ -1,0 +1,183 @@
+"""Likelihoods: how probable the model finds right answers, and which of given ones it prefers."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import statistics
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from etils import epath
+
+from jaxllm.decode import Engine, Score, ScoreRequest
+from jaxllm.errors import UserError
+from jaxllm.evaluators.context import EvalContext
+from jaxllm.evaluators.record import TaskOutcome, record_outcomes, timings_since
+from jaxllm.metrics import Scores
+from jaxllm.models.decoder import Params
+from jaxllm.observe.progress import Progress
+from jaxllm.tasks import Sample, Task, data_sha256, get_task, load_samples
+from jaxllm.text.example import Message
+from jaxllm.text.templates import get_template
+
+_CHOICE, _PROBABILITY, _GREEDY = "choice_accuracy", "answer_probability", "is_greedy"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ScoreSettings:
+    """Fields of an entry with `type="score"`.
+
+    `tasks` names what is asked (`llm-jp-eval/v1.3.1:jcommonsenseqa`, `jsonl:PATH`). With `choices`
+    every one of them is scored behind every prompt and the most likely is the model's answer
+    (`choice_accuracy`). Always measured: the probability of the right answer, as the geometric mean
+    over its tokens (`answer_probability`), and whether greedy decoding would give it (`is_greedy`).
+    The end that training puts behind an answer belongs to it, so that "1" does not gain from "10".
+    `num_shots`, `template` and `bos` replace what a task pins, `kind` labels the run for reports.
+    """
+
+    tasks: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    split: str = "test"
+    max_samples: int = 100
+    num_shots: int = -1
+    template: str = ""
+    bos: str = ""
+    kind: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Asked:
+    """A task's questions, the answers scored behind each, and their requests in that order."""
+
+    task: Task
+    samples: list[Sample]
+    answers: list[tuple[str, ...]]
+    requests: list[ScoreRequest]
+    data_sha256: str
+
+
+class ScoreEvaluator:
+    """Scores given answers; requests are built once, weights come with each call."""
+
+    Settings = ScoreSettings
+
+    def __init__(self, settings: ScoreSettings, context: EvalContext) -> None:
+        if not settings.tasks:
+            raise UserError("an evaluator of type 'score' needs tasks")
+        self.settings, self.context = settings, context
+        self.headline = _CHOICE if settings.choices else _PROBABILITY
+        others = (_PROBABILITY, _GREEDY) if settings.choices else (_GREEDY,)
+        changes: dict[str, Any] = {"metrics": (self.headline, *others)}
+        changes |= {
+            name: getattr(settings, name) for name in ("template", "bos") if getattr(settings, name)
+        }
+        if settings.num_shots >= 0:
+            changes["num_shots"] = settings.num_shots
+        self._asked = [self._prepare(get_task(name, **changes)) for name in settings.tasks]
+
+    def __call__(
+        self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
+    ) -> dict[str, float]:
+        """Scores, writes the result folder and returns the headline numbers."""
+        started = time.monotonic()
+        requests = [request for asked in self._asked for request in asked.requests]
+        engine = Engine(
+            params, self.context.model_config, self.context.tokenizer, mesh=self.context.mesh
+        )
+        with Progress("scoring", total=len(requests), unit="answers") as bar:
+            scores = iter(engine.score(requests, progress=bar.update))
+        outcomes = [self._outcome(asked, scores) for asked in self._asked]
+        return record_outcomes(
+            folder,
+            None,
+            outcomes,
+            context=self.context,
+            settings=dataclasses.asdict(self.settings),
+            step=step,
+            tokens=tokens,
+            timings=timings_since(started, len(requests)),
+        )
+
+    def _prepare(self, task: Task) -> _Asked:
+        settings, data_dir = self.settings, self.context.data_dir
+        asked = {"split": settings.split, "data_dir": data_dir}
+        samples = load_samples(task, max_samples=settings.max_samples, **asked)
+        if not samples:
+            raise UserError(f"{task.name} has no sample in split {settings.split!r}")
+        answers = [settings.choices or (sample.gold,) for sample in samples]
+        for sample in samples:
+            if settings.choices and sample.gold not in settings.choices:
+                raise UserError(
+                    f"{task.name}: the right answer of sample {sample.id}, {sample.gold!r}, is not "
+                    f"among the choices {', '.join(settings.choices)}"
+                )
+        return _Asked(
+            task=task,
+            samples=samples,
+            answers=answers,
+            requests=[
+                request
+                for sample, given in zip(samples, answers, strict=True)
+                for request in self._requests(task, sample, given)
+            ],
+            data_sha256=data_sha256(task, **asked),
+        )
+
+    def _requests(
+        self, task: Task, sample: Sample, answers: tuple[str, ...]
+    ) -> Iterator[ScoreRequest]:
+        tokenizer = self.context.tokenizer
+        template = get_template(task.template, tokenizer)
+        prompt = template.prompt_ids(tokenizer, sample.messages, bos=task.bos).tolist()
+        for answer in answers:
+            turns = (*sample.messages, Message(role="assistant", content=answer))
+            ids = template.render(tokenizer, turns, bos=task.bos).ids.tolist()
+            yield ScoreRequest(
+                id=f"{task.name}/{sample.id}/{answer}",
+                prompt_ids=tuple(prompt),
+                continuation_ids=tuple(ids[len(prompt) :]),
+            )
+
+    def _outcome(self, asked: _Asked, scores: Iterator[Score]) -> TaskOutcome:
+        tokenizer = self.context.tokenizer
+        requests = iter(asked.requests)
+        records = []
+        for sample, answers in zip(asked.samples, asked.answers, strict=True):
+            found = {answer: next(scores) for answer in answers}
+            prompt, *_ = [next(requests).prompt_ids for _ in answers]
+            gold = found[sample.gold]
+            best = max(answers, key=lambda answer: found[answer].logprob)
+            values = {
+                _PROBABILITY: math.exp(gold.logprob / gold.num_tokens),
+                _GREEDY: float(gold.is_greedy),
+            }
+            if self.settings.choices:
+                values = {_CHOICE: float(best == sample.gold), **values}
+            records.append(
+                {
+                    "id": sample.id,
+                    "prompt": tokenizer.decode(list(prompt), skip_special=False),
+                    "output": best,
+                    "prediction": best,
+                    "gold": sample.gold,
+                    "scores": values,
+                    "logprobs": {answer: found[answer].logprob for answer in answers},
+                    "num_prompt_tokens": len(prompt),
+                    "num_tokens": gold.num_tokens,
+                }
+            )
+        by_metric = {
+            name: tuple(record["scores"][name] for record in records) for name in asked.task.metrics
+        }
+        return TaskOutcome(
+            task=asked.task,
+            scores={
+                name: Scores(mean=statistics.fmean(values), per_sample=values)
+                for name, values in by_metric.items()
+            },
+            missing={},
+            records=records,
+            data_sha256=asked.data_sha256,
+        )
