@@ -129,10 +129,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
         # ---- Loop ------------------------------------------------------------------------------
         run = _Run(config, folder, mixture, evaluators, checkpoints, tokens)
-        try:
-            state = run.loop(state, start_step, train_step, mesh)
-        finally:
-            run.close()
+        with checkpoints.explained_full_disk():
+            try:
+                run.loop(state, start_step, train_step, mesh)
+            finally:
+                run.close()
     return run.summary
 
 
@@ -156,7 +157,7 @@ class _Run:
         self._scores: dict[str, float] = {}
         self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
 
-    def loop(self, state: State, start_step: int, train_step: Any, mesh: Mesh) -> State:
+    def loop(self, state: State, start_step: int, train_step: Any, mesh: Mesh) -> None:
         """Steps `start_step` to the plan's last, with everything that happens between them."""
         last = self.plan.num_steps
         every = self.config.checkpoint.every
@@ -190,12 +191,13 @@ class _Run:
         self.checkpoints.wait()
         self.summary |= {"steps": last, "input_wait_s": round(batches.wait_seconds, 3)}
         self.summary["peak_rss_mb"] = round(peak_rss_mb())
-        return state
 
     def close(self) -> None:
         """Ends what runs beside the loop; safe after a failure in it."""
-        self.writer.close()
-        self.checkpoints.close()
+        try:
+            self.writer.close()
+        finally:
+            self.checkpoints.close()
 
     def _read_pending(self, bar: Progress | None) -> None:
         if self._pending is None:

@@ -44,7 +44,8 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
         status = main(argv)
         sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        # One write: threads that log at the same moment must not come between text and newline.
+        sys.stderr.write(f"error: {error}\n")
         return _USER_ERROR
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -102,7 +102,7 @@ class ScoreEvaluator:
 
     def _prepare(self, task: Task) -> _Asked:
         settings, data_dir = self.settings, self.context.data_dir
-        asked = {"split": settings.split, "data_dir": data_dir}
+        asked: dict[str, Any] = {"split": settings.split, "data_dir": data_dir}
         samples = load_samples(task, max_samples=settings.max_samples, **asked)
         if not samples:
             raise UserError(f"{task.name} has no sample in split {settings.split!r}")
@@ -143,18 +143,17 @@ class ScoreEvaluator:
     def _outcome(self, asked: _Asked, scores: Iterator[Score]) -> TaskOutcome:
         tokenizer = self.context.tokenizer
         requests = iter(asked.requests)
-        records = []
+        records: list[dict[str, Any]] = []
         for sample, answers in zip(asked.samples, asked.answers, strict=True):
             found = {answer: next(scores) for answer in answers}
             prompt, *_ = [next(requests).prompt_ids for _ in answers]
             gold = found[sample.gold]
             best = max(answers, key=lambda answer: found[answer].logprob)
             values = {
+                _CHOICE: float(best == sample.gold),
                 _PROBABILITY: math.exp(gold.logprob / gold.num_tokens),
                 _GREEDY: float(gold.is_greedy),
             }
-            if self.settings.choices:
-                values = {_CHOICE: float(best == sample.gold), **values}
             records.append(
                 {
                     "id": sample.id,
@@ -162,7 +161,7 @@ class ScoreEvaluator:
                     "output": best,
                     "prediction": best,
                     "gold": sample.gold,
-                    "scores": values,
+                    "scores": {name: values[name] for name in asked.task.metrics},
                     "logprobs": {answer: found[answer].logprob for answer in answers},
                     "num_prompt_tokens": len(prompt),
                     "num_tokens": gold.num_tokens,

@@ -9,6 +9,7 @@ again; the reader then believes the later segment.
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Mapping
 from types import TracebackType
@@ -38,9 +39,12 @@ class Writer:
         self._uploaded = time.monotonic()
 
     def scalars(self, step: int, values: Mapping[str, SupportsFloat]) -> None:
-        """Writes one row; values are numbers, or arrays of one (which wait for the device)."""
+        """Writes one row; values are numbers, or arrays of one (which wait for the device).
+
+        One that is not finite is written as null.
+        """
         row: dict[str, Any] = {"step": int(step), "time": round(time.time(), 3)}
-        row |= {name: float(value) for name, value in values.items()}
+        row |= {name: _json_number(value) for name, value in values.items()}
         if self._segment is None:
             self._open()
         line = json.dumps(row) + "\n"
@@ -100,6 +104,11 @@ def read_scalars(workdir: epath.PathLike) -> list[dict[str, Any]]:
         for row in rows:
             by_step.setdefault(row["step"], {}).update(row)
     return [by_step[step] for step in sorted(by_step)]
+
+
+def _json_number(value: SupportsFloat) -> float | None:
+    number = float(value)
+    return number if math.isfinite(number) else None  # JSON has no NaN
 
 
 def _segments(folder: epath.Path) -> list[epath.Path]:

@@ -110,7 +110,7 @@ class Checkpoints:
             UserError: the disk is full (now, or in the save before this one), or there are
                 checkpoints of later steps.
         """
-        with self._disk_errors():
+        with self.explained_full_disk():
             self._manager.wait_until_finished()  # one save at a time; its errors are told here
             newest = self.latest_step()
             if newest is not None and newest > step:
@@ -171,12 +171,12 @@ class Checkpoints:
         Raises:
             UserError: the disk is full.
         """
-        with self._disk_errors():
+        with self.explained_full_disk():
             self._manager.wait_until_finished()
 
     def close(self) -> None:
         """Finish the save in progress and let the background threads go."""
-        with self._disk_errors():
+        with self.explained_full_disk():
             self._manager.close()
 
     def _read(self, step: int, target: State) -> tuple[State, dict[str, Any]]:
@@ -240,16 +240,17 @@ class Checkpoints:
         return {self._best_metric: float(metrics[self._best_metric])}
 
     @contextlib.contextmanager
-    def _disk_errors(self) -> Iterator[None]:
+    def explained_full_disk(self) -> Iterator[None]:
+        """Turns a full disk, whoever wrote last, into a UserError that names the last good step."""
         try:
             yield
         except Exception as error:
-            if not _is_disk_full(error):
+            if isinstance(error, UserError) or not _is_disk_full(error):
                 raise
             step = self.latest_step()
             good = "none was saved before" if step is None else f"step {step} is the last good one"
             raise UserError(
-                f"the disk of {self.folder} is full: the checkpoint was not saved; {good}. Free "
+                f"the disk of {self.folder} is full: nothing more can be saved; {good}. Free "
                 "space, or lower --config.checkpoint.keep_last"
             ) from error
 

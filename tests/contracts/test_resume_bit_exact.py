@@ -135,7 +135,8 @@ def test_resume_bit_exact_after_a_full_disk(tiny_train_config, tmp_path):
         saved = _steps(disk / "run")
         assert saved in ([4], [4, 8])
         last = f"step {saved[-1]} is the last good one"
-        assert re.search(rf"(?m)^error: the disk .* is full: .*; {last}\. .*keep_last", errors)
+        told = rf"(?m)^error: the disk .* is full: .*; {last}\. .*keep_last"
+        assert re.search(told, errors), errors
         subprocess.run(["mount", "-o", "remount,size=64m", str(disk)], check=True)
         _run(tmp_path / "config.json", disk / "run", status=0)
         _run(tmp_path / "config.json", whole, status=0)

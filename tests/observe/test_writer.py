@@ -52,7 +52,7 @@ def test_a_resume_writes_a_new_segment_that_wins(tmp_path: Path) -> None:
 def test_every_row_is_on_disk_at_once(tmp_path: Path) -> None:
     writer = Writer(tmp_path)
     writer.scalars(1, {"loss": math.nan})
-    assert math.isnan(read_scalars(tmp_path)[0]["loss"])
+    assert read_scalars(tmp_path)[0]["loss"] is None
     writer.close()
 
 
