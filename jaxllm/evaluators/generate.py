@@ -71,7 +71,6 @@ class GenerateEvaluator:
     def __init__(self, settings: GenerateSettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
         self.suite, tasks = _resolve(settings)
-        self.headline = self.suite.average_name if self.suite else tasks[0].metrics[0]
         self._asked = [self._prepare(task) for task in tasks]
 
     def __call__(

@@ -40,7 +40,6 @@ class LossEvaluator:
     """Mean loss per trained token over a fixed set of examples, packed."""
 
     Settings = LossSettings
-    headline = "loss"
 
     def __init__(self, settings: LossSettings, context: EvalContext) -> None:
         self.context = context

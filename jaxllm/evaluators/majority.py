@@ -31,7 +31,6 @@ class MajorityEvaluator:
     def __init__(self, settings: MajoritySettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
         self.suite = get_suite(settings.suite)
-        self.headline = self.suite.average_name
 
     def __call__(
         self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path

@@ -97,9 +97,15 @@ def build_result(
 
 
 def headline_numbers(result: dict[str, Any]) -> dict[str, float]:
-    """Average and categories of a suite, or each task's headline metric without one."""
-    if result["average"] is not None:
-        numbers = {result["average"]["name"]: result["average"]["mean"]}
+    """Average and categories of a suite, or each task's headline metric without one.
+
+    The average of an incomplete suite is not the suite's, and is called `AVR(present)`.
+    """
+    average = result["average"]
+    if average is not None:
+        whole = not (average["missing"] or average["missing_tasks"])
+        name = average["name"] if whole else f"{average['name']}(present)"
+        numbers = {name: average["mean"]}
         numbers |= {name: entry["mean"] for name, entry in result["categories"].items()}
         return {name: value for name, value in numbers.items() if value is not None}
     numbers = {}

@@ -24,10 +24,9 @@ _SCHEDULE_FIELDS = ("type", "every", "first")
 
 
 class Evaluator(Protocol):
-    """Scores weights, writes what it found under `folder` and returns the headline numbers."""
+    """Scores weights, writes results under `folder` and returns numbers, the headline first."""
 
     Settings: Any
-    headline: str
 
     def __init__(self, settings: Any, context: EvalContext) -> None: ...
 
@@ -68,11 +67,8 @@ class ScheduledEvaluator:
         return self.evaluator(params, step=step, tokens=tokens, folder=folder)
 
     def describe(self, summary: Summary) -> str:
-        """The headline number on one line, then the others."""
-        first = self.evaluator.headline
-        parts = [f"{first} {summary[first]:.3f}"] if first in summary else []
-        parts += [f"{name} {value:.3f}" for name, value in summary.items() if name != first]
-        return "  ".join(parts)
+        """The numbers on one line, the headline first."""
+        return "  ".join(f"{name} {value:.3f}" for name, value in summary.items())
 
 
 def make_evaluators(

@@ -67,9 +67,8 @@ class ScoreEvaluator:
         if not settings.tasks:
             raise UserError("an evaluator of type 'score' needs tasks")
         self.settings, self.context = settings, context
-        self.headline = _CHOICE if settings.choices else _PROBABILITY
-        others = (_PROBABILITY, _GREEDY) if settings.choices else (_GREEDY,)
-        changes: dict[str, Any] = {"metrics": (self.headline, *others)}
+        metrics = (_CHOICE, _PROBABILITY, _GREEDY) if settings.choices else (_PROBABILITY, _GREEDY)
+        changes: dict[str, Any] = {"metrics": metrics}
         changes |= {
             name: getattr(settings, name) for name in ("template", "bos") if getattr(settings, name)
         }

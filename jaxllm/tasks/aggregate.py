@@ -14,8 +14,8 @@ class Aggregate:
     """Means over what was scored.
 
     `categories` has the scored ones in the suite's order, `average` their mean (None if there is
-    none). `missing_categories` have no scored task; `missing_tasks` belong to the suite and have no
-    score. An average with anything missing is not the suite's average, and says so.
+    none). `missing_categories` have no scored task, `missing_tasks` a category but no score. An
+    average with anything missing is not the suite's average, and says so.
     """
 
     categories: Mapping[str, float]
@@ -35,9 +35,11 @@ def aggregate(suite: Suite, headlines: Mapping[str, float]) -> Aggregate:
     by_category: dict[str, list[float]] = {category: [] for category in suite.categories}
     missing_tasks = []
     for task in suite.tasks:
+        if task.category is None:
+            continue
         if task.name not in headlines:
             missing_tasks.append(task.name)
-        elif task.category is not None:
+        else:
             by_category[task.category].append(headlines[task.name])
     categories = {name: statistics.fmean(values) for name, values in by_category.items() if values}
     return Aggregate(
