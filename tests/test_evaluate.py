@@ -7,9 +7,11 @@ import json
 import pytest
 
 from jaxllm.config import load_config
+from jaxllm.convert import convert
 from jaxllm.defaults import evaluate_config
 from jaxllm.errors import UserError
-from jaxllm.evaluate import evaluate, main
+from jaxllm.evaluate import evaluate, evaluate_series, main
+from jaxllm.observe.writer import read_scalars
 from jaxllm.reporting.results import find_results, read_result
 
 
@@ -91,3 +93,36 @@ def test_nothing_to_evaluate_and_no_model_are_told(config, tiny_run, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UserError, match="holds no model"):
         evaluate(config, tmp_path / "empty", tmp_path / "out")
+
+
+def test_a_series_is_each_of_its_checkpoints(config, tiny_run, tmp_path, capsys):
+    summaries = evaluate_series(config, tiny_run, tmp_path)
+    assert list(summaries) == [8, 12]
+    assert summaries[12] == evaluate(config, tiny_run, tmp_path / "last")
+    losses = {row["step"]: row["loss"] for row in read_scalars(tiny_run)}
+    assert losses[8] > losses[12]
+    assert summaries[8]["held_out"]["loss"] > summaries[12]["held_out"]["loss"]
+    record = json.loads((tmp_path / "evals/questions/000008/result.json").read_text("utf-8"))
+    assert (record["run"]["step"], record["model"]["name"]) == (8, "tiny")
+    assert "step 8: " in capsys.readouterr().out
+    # The same weights as Hugging Face folders.
+    for step in (8, 12):
+        source = tiny_run / "checkpoints" / str(step)
+        convert(str(source), str(tmp_path / "hf" / f"iter_{step:07d}"), to="hf")
+    assert evaluate_series(config, tmp_path / "hf", tmp_path / "again") == summaries
+
+
+def test_what_is_no_series_is_told(config, tmp_path):
+    models, out = tmp_path / "models", tmp_path / "out"
+    models.mkdir()
+    with pytest.raises(UserError, match="holds no series"):
+        evaluate_series(config, models, out)
+    for name in ("best", "last"):
+        (models / name).mkdir()
+        (models / name / "config.json").write_text("{}")
+    with pytest.raises(UserError, match="best: its name does not end in the step"):
+        evaluate_series(config, models, out)
+    for old, new in (("best", "iter_5"), ("last", "step-05")):
+        (models / old).rename(models / new)
+    with pytest.raises(UserError, match="both name step 5"):
+        evaluate_series(config, models, out)

@@ -144,7 +144,7 @@ class Checkpoints:
                 target's (the first few are listed).
         """
         if step is not None:
-            steps = _steps(self.folder)
+            steps = saved_steps(self.folder)
             if step not in steps:
                 raise UserError(f"{self.folder} has no step {step}; it has {steps or 'none'}")
             try:
@@ -196,7 +196,7 @@ class Checkpoints:
 
     def _whole_steps(self) -> Iterator[int]:
         """Steps that look whole and were not found damaged, newest first."""
-        for step in reversed(_steps(self.folder)):
+        for step in reversed(saved_steps(self.folder)):
             if f"damaged {step}" in self._told:
                 continue
             if _looks_whole(self.folder / str(step)):
@@ -215,7 +215,7 @@ class Checkpoints:
 
     def _set_damaged_aside(self, step: int) -> None:
         # Orbax saves nothing below the newest step it sees, so damaged ones must leave its sight.
-        damaged = [old for old in _steps(self.folder) if f"damaged {old}" in self._told]
+        damaged = [old for old in saved_steps(self.folder) if f"damaged {old}" in self._told]
         for old in damaged:
             if jax.process_index() == 0:
                 path = self.folder / str(old)
@@ -268,7 +268,7 @@ def restore_params(
         UserError: as `Checkpoints.restore`.
     """
     folder = _absolute(folder)
-    steps = _steps(folder)
+    steps = saved_steps(folder)
     if step is not None and step not in steps:
         raise UserError(f"{folder} has no step {step}; it has {steps or 'none'}")
     failure: Exception | None = None
@@ -309,7 +309,7 @@ def _absolute(folder: epath.PathLike) -> epath.Path:
     return path if "://" in os.fspath(path) else path.expanduser().absolute()
 
 
-def _steps(folder: epath.Path) -> list[int]:
+def saved_steps(folder: epath.Path) -> list[int]:
     """Steps on disk whose save was finished, in order."""
     return sorted(ocp.utils.checkpoint_steps(folder))
 
