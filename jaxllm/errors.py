@@ -8,3 +8,7 @@ class UserError(Exception):
 
     The command line prints it without a traceback and exits with status 2.
     """
+
+
+class MissingData(UserError):
+    """Data that is not here: a suite goes on without the task and says so."""

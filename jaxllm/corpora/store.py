@@ -13,7 +13,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from jaxllm.corpora import base, jemhopqa, jglue, mawps, mini
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 
 _ORIGINS = (mini.Mini, jglue.Jglue, mawps.Mawps, jemhopqa.Jemhopqa)
 _BUILDERS = {
@@ -133,7 +133,7 @@ def _prepared(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
         prepare([name], data_dir=data_dir)  # made here, not fetched: no reason to ask for it
         builder = _builder(name, data_dir)
     elif not _is_prepared(builder):
-        raise UserError(
+        raise MissingData(
             f"{name} is not prepared in {os.fspath(data_dir)}: run"
             f" `jaxllm data prepare {name} --data_dir={os.fspath(data_dir)}` first"
         )

@@ -10,9 +10,15 @@ from typing import Any
 from etils import epath
 
 from jaxllm.decode import Completion, Engine, Request
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, record_outcomes, timings_since
+from jaxllm.evaluators.record import (
+    TaskOutcome,
+    not_asked,
+    record_outcomes,
+    score_answers,
+    timings_since,
+)
 from jaxllm.metrics import MissingMetric, get_metric
 from jaxllm.models.decoder import Params
 from jaxllm.observe.progress import Progress
@@ -29,7 +35,8 @@ _BLANK = "\u3000"
 class GenerateSettings:
     """Fields of an entry with `type="generate"`.
 
-    `suite` runs all tasks of a suite, `task` one (`mini/v1:nli`, `jsonl:PATH`), `tasks` several.
+    `suite` runs all tasks of a suite but those whose data is not here, which are named; `task` one
+    (`mini/v1:nli`, `jsonl:PATH`), `tasks` several.
     `num_shots`, `template`, `bos`, `metrics` and `max_new_tokens` replace what the task pins (the
     result file says so); `template="chat"` asks in the model's own chat format.
     `blank_inputs` is the control run: every input is blanked, so only what leaks through the
@@ -71,7 +78,17 @@ class GenerateEvaluator:
     def __init__(self, settings: GenerateSettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
         self.suite, tasks = _resolve(settings)
-        self._asked = [self._prepare(task) for task in tasks]
+        self._asked: list[_Asked] = []
+        self._not_asked: list[TaskOutcome] = []
+        for task in tasks:
+            try:
+                self._asked.append(self._prepare(task))
+            except MissingData as error:
+                if self.suite is None:
+                    raise
+                self._not_asked.append(not_asked(task, error))
+        if not self._asked:
+            raise UserError(f"{settings.suite}: the data of none of its tasks is here")
 
     def __call__(
         self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
@@ -90,7 +107,7 @@ class GenerateEvaluator:
         return record_outcomes(
             folder,
             self.suite,
-            outcomes,
+            [*outcomes, *self._not_asked],
             context=self.context,
             settings=dataclasses.asdict(self.settings),
             step=step,
@@ -139,12 +156,7 @@ class GenerateEvaluator:
         task, tokenizer = asked.task, self.context.tokenizer
         predictions = [extract(task.extraction, completion.text) for completion in completions]
         golds = [sample.gold for sample in asked.samples]
-        scores, missing = {}, {}
-        for metric in task.metrics:
-            try:
-                scores[metric] = get_metric(metric)(predictions, golds)
-            except MissingMetric as error:
-                missing[metric] = str(error)
+        scores, missing = score_answers(task, predictions, golds)
         records = [
             {
                 "id": sample.id,

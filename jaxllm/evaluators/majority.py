@@ -7,11 +7,11 @@ from typing import Any
 
 from etils import epath
 
+from jaxllm.errors import MissingData
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, record_outcomes
-from jaxllm.metrics import get_metric
+from jaxllm.evaluators.record import TaskOutcome, not_asked, record_outcomes, score_answers
 from jaxllm.models.decoder import Params
-from jaxllm.tasks import data_sha256, get_suite, load_samples, majority_baseline
+from jaxllm.tasks import Task, data_sha256, get_suite, load_samples, majority_baseline
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -37,38 +37,12 @@ class MajorityEvaluator:
     ) -> dict[str, float]:
         """Writes the baseline as a result folder of its own, so that tables can hold it."""
         del params, step, tokens
-        asked: dict[str, Any] = {
-            "split": self.settings.split,
-            "data_dir": self.context.data_dir,
-            "max_samples": self.settings.max_samples,
-        }
         outcomes = []
         for task in self.suite.tasks:
-            samples = load_samples(task, num_shots=0, **asked)
-            baseline = majority_baseline(task, **asked)
-            golds = [sample.gold for sample in samples]
-            scores = {name: get_metric(name)(baseline.predictions, golds) for name in task.metrics}
-            records = [
-                {
-                    "id": sample.id,
-                    "prompt": sample.input,
-                    "output": baseline.answer,
-                    "prediction": baseline.answer,
-                    "gold": sample.gold,
-                    "scores": {
-                        name: result.per_sample[index]
-                        for name, result in scores.items()
-                        if result.per_sample is not None
-                    },
-                }
-                for index, sample in enumerate(samples)
-            ]
-            digest = data_sha256(task, split=self.settings.split, data_dir=self.context.data_dir)
-            outcomes.append(
-                TaskOutcome(
-                    task=task, scores=scores, missing={}, records=records, data_sha256=digest
-                )
-            )
+            try:
+                outcomes.append(self._outcome(task))
+            except MissingData as error:
+                outcomes.append(not_asked(task, error))
         return record_outcomes(
             folder,
             self.suite,
@@ -77,4 +51,38 @@ class MajorityEvaluator:
             settings={"split": self.settings.split, "kind": "majority"},
             step=None,
             tokens=None,
+        )
+
+    def _outcome(self, task: Task) -> TaskOutcome:
+        settings, data_dir = self.settings, self.context.data_dir
+        asked: dict[str, Any] = {
+            "split": settings.split,
+            "data_dir": data_dir,
+            "max_samples": settings.max_samples,
+        }
+        samples = load_samples(task, num_shots=0, **asked)
+        baseline = majority_baseline(task, **asked)
+        golds = [sample.gold for sample in samples]
+        scores, missing = score_answers(task, baseline.predictions, golds)
+        records = [
+            {
+                "id": sample.id,
+                "prompt": sample.input,
+                "output": baseline.answer,
+                "prediction": baseline.answer,
+                "gold": sample.gold,
+                "scores": {
+                    name: result.per_sample[index]
+                    for name, result in scores.items()
+                    if result.per_sample is not None
+                },
+            }
+            for index, sample in enumerate(samples)
+        ]
+        return TaskOutcome(
+            task=task,
+            scores=scores,
+            missing=missing,
+            records=records,
+            data_sha256=data_sha256(task, split=settings.split, data_dir=data_dir),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
 from collections.abc import Sequence
 from typing import Any
@@ -10,8 +11,9 @@ from typing import Any
 from etils import epath
 
 import jaxllm
+from jaxllm.errors import MissingData
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.metrics import Scores
+from jaxllm.metrics import MissingMetric, Scores, get_metric
 from jaxllm.models.decoder import num_params
 from jaxllm.reporting.results import write_result
 from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
@@ -27,6 +29,26 @@ class TaskOutcome:
     missing: dict[str, str]
     records: list[dict[str, Any]]
     data_sha256: str
+
+
+def score_answers(
+    task: Task, predictions: Sequence[str], golds: Sequence[str]
+) -> tuple[dict[str, Scores], dict[str, str]]:
+    """The scores of a task's metrics, and why some have none."""
+    scores, missing = {}, {}
+    for metric in task.metrics:
+        try:
+            scores[metric] = get_metric(metric)(predictions, golds)
+        except MissingMetric as error:
+            missing[metric] = str(error)
+    return scores, missing
+
+
+def not_asked(task: Task, error: MissingData) -> TaskOutcome:
+    """The outcome of a task whose data is not here: every metric missing, for that reason."""
+    print(f"not asked: {task.name}: {error}", file=sys.stderr, flush=True)
+    missing = dict.fromkeys(task.metrics, str(error))
+    return TaskOutcome(task=task, scores={}, missing=missing, records=[], data_sha256="")
 
 
 def record_outcomes(
@@ -146,6 +168,7 @@ def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
             name: pinned[name]
             for name in ("corpus", "template", "extraction", "max_new_tokens", "num_shots", "bos")
         },
+        "unverified": task.unverified or None,
     }
 
 

@@ -116,7 +116,7 @@ def _cells(board: Board, run: Result, footnotes: list[str]) -> list[Cell]:
         cells.append(_cell(run.average, note if missing else "", footnotes))
     for category in board.categories:
         measured = run.categories.get(category, {})
-        cells.append(_cell(measured, _missing_tasks(run, category, measured), footnotes))
+        cells.append(_cell(measured, _remarks(run, category, measured), footnotes))
     return cells
 
 
@@ -130,15 +130,16 @@ def _cell(measured: dict[str, Any], note: str, footnotes: list[str]) -> Cell:
     return Cell(mean=measured.get("mean"), low=low, high=high, marks=marks)
 
 
-def _missing_tasks(run: Result, category: str, measured: dict[str, Any]) -> str:
-    reasons = []
+def _remarks(run: Result, category: str, measured: dict[str, Any]) -> str:
+    remarks = []
     for task, entry in run.tasks.items():
-        reason = entry["metrics"][entry["headline"]].get("missing")
-        if reason and run.category_of(task) == category:
-            reasons.append(f"{task}: {reason}")
-    if reasons:
-        return "not scored: " + "; ".join(reasons)
-    return "" if measured else f"{category} was not measured"
+        if run.category_of(task) != category:
+            continue
+        if reason := entry["metrics"][entry["headline"]].get("missing"):
+            remarks.append(f"not scored: {task}: {reason}")
+        elif entry.get("unverified"):
+            remarks.append(f"unverified: {task}: {entry['unverified']}")
+    return "; ".join(remarks) or ("" if measured else f"{category} was not measured")
 
 
 def as_records(tables: Sequence[ScoreTable]) -> list[dict[str, Any]]:

@@ -16,6 +16,8 @@ class Task:
     the task in its category. `num_shots` rows from the head of train come before every question.
     `instruction` replaces the corpus's own. `bos` and `template` are as in `jaxllm.text.templates`,
     `extraction` as in `jaxllm.text.extraction`; `stop` lists strings that end an answer.
+    `unverified` says in which point the task may differ from the published one, and stands in every
+    result.
     """
 
     name: str
@@ -29,6 +31,7 @@ class Task:
     bos: BosPolicy = "never"
     instruction: str | None = None
     stop: tuple[str, ...] = ()
+    unverified: str = ""
 
 
 @dataclasses.dataclass(frozen=True)

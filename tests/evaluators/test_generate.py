@@ -11,7 +11,8 @@ from ml_collections import ConfigDict
 from jaxllm import corpora
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
-from jaxllm.tasks import get_suite
+from jaxllm.reporting.results import find_results
+from jaxllm.tasks import Suite, get_suite, get_task, registry
 
 
 @pytest.fixture(scope="module")
@@ -128,6 +129,33 @@ def test_a_suite_has_categories_and_an_average(context, yes_params, tmp_path):
     name = "AVR(present)" if missing else "AVR"
     assert next(iter(summary)) == name
     assert summary[name] == pytest.approx(np.mean(means))
+
+
+@pytest.mark.parametrize("kind", ["generate", "majority"])
+def test_a_task_without_data_is_missing_with_its_reason(
+    context, yes_params, tmp_path, capsys, kind
+):
+    suite = Suite(
+        name="two/v1",
+        tasks=(get_task("mini/v1:nli"), get_task("llm-jp-eval/v1.3.1:mawps")),
+        categories=("NLI", "MR"),
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(registry._SUITES, "two/v1", suite)
+        entry = {"type": kind, "suite": "two/v1", "split": "dev", "max_samples": 2}
+        (item,) = make_evaluators(ConfigDict({"mine": entry}), context)
+        summary = item.run(yes_params, step=None, tokens=None, workdir=tmp_path)
+    assert list(summary) == ["AVR(present)", "NLI"]
+    assert "not asked: llm-jp-eval/v1.3.1:mawps: mawps is not prepared" in capsys.readouterr().err
+    (result,) = find_results([tmp_path]).results
+    record = result.record
+    missing = record["tasks"]["llm-jp-eval/v1.3.1:mawps"]
+    assert "not prepared" in missing["metrics"]["exact_match"]["missing"]
+    assert missing["num_samples"] == 0
+    assert record["average"]["missing"] == ["MR"]
+    assert record["average"]["mean"] == record["categories"]["NLI"]["mean"]
+    with pytest.raises(UserError, match="mawps is not prepared"):
+        _make(context, task="llm-jp-eval/v1.3.1:mawps")
 
 
 def test_the_commonest_answer_is_a_result_of_its_own(context, tmp_path):
