@@ -191,7 +191,9 @@ def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
             if task.category == category and task.name in headlines
         ]
         intervals[category] = _mean_over([mean_interval(s) if s else None for s in samples])
-    overall = _mean_over(list(intervals.values()))
+    overall = _mean_over(
+        [part for name, part in intervals.items() if name not in suite.not_averaged]
+    )
     return {
         "categories": {
             name: {"mean": mean, "interval": _pair(intervals[name])}

@@ -14,8 +14,8 @@ class Aggregate:
     """Means over what was scored.
 
     `categories` has the scored ones in the suite's order, `average` their mean (None if there is
-    none). `missing_categories` have no scored task, `missing_tasks` a category but no score. An
-    average with anything missing is not the suite's average, and says so.
+    none). `missing_categories` and `missing_tasks` should enter it and have no score: an average
+    with anything missing is not the suite's average, and says so.
     """
 
     categories: Mapping[str, float]
@@ -37,15 +37,17 @@ def aggregate(suite: Suite, headlines: Mapping[str, float]) -> Aggregate:
     for task in suite.tasks:
         if task.category is None:
             continue
-        if task.name not in headlines:
-            missing_tasks.append(task.name)
-        else:
+        if task.name in headlines:
             by_category[task.category].append(headlines[task.name])
+        elif task.category not in suite.not_averaged:
+            missing_tasks.append(task.name)
     categories = {name: statistics.fmean(values) for name, values in by_category.items() if values}
+    averaged = [name for name in suite.categories if name not in suite.not_averaged]
+    present = [categories[name] for name in averaged if name in categories]
     return Aggregate(
         categories=categories,
         average_name=suite.average_name,
-        average=statistics.fmean(categories.values()) if categories else None,
-        missing_categories=tuple(name for name in suite.categories if name not in categories),
+        average=statistics.fmean(present) if present else None,
+        missing_categories=tuple(name for name in averaged if name not in categories),
         missing_tasks=tuple(missing_tasks),
     )

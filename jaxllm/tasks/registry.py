@@ -8,11 +8,19 @@ from collections.abc import Iterable
 from typing import Any
 
 from jaxllm.errors import UserError
-from jaxllm.tasks.suites import llm_jp_eval_v1_3_1, mini_v1
+from jaxllm.tasks.suites import (
+    llm_jp_eval_v1_0,
+    llm_jp_eval_v1_3_1,
+    llm_jp_eval_v1_4_1,
+    mini_v1,
+)
 from jaxllm.tasks.task import Suite, Task
 
 JSONL_PREFIX = "jsonl:"
-_SUITES = {suite.name: suite for suite in (mini_v1.SUITE, llm_jp_eval_v1_3_1.SUITE)}
+_SUITES = {
+    pinned.SUITE.name: pinned.SUITE
+    for pinned in (mini_v1, llm_jp_eval_v1_0, llm_jp_eval_v1_3_1, llm_jp_eval_v1_4_1)
+}
 _TASKS = {task.name: task for suite in _SUITES.values() for task in suite.tasks}
 
 

@@ -48,6 +48,8 @@ class Sample:
 class Suite:
     """Tasks under a pinned version, the order of its categories, and the name of their average.
 
+    The average is over all categories but those `not_averaged`.
+
     A category without a task is one the suite has but this program cannot ask yet; `aggregate`
     reports it as missing.
     """
@@ -56,3 +58,4 @@ class Suite:
     tasks: tuple[Task, ...]
     categories: tuple[str, ...]
     average_name: str = "AVR"
+    not_averaged: tuple[str, ...] = ()

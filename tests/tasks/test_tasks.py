@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import pytest
@@ -25,11 +26,12 @@ def test_suites_name_what_they_ask():
     settings = {
         task.corpus: (task.category, task.metrics, task.max_new_tokens) for task in llm_jp.tasks
     }
-    assert settings == {
+    expected = {
         "jcommonsenseqa": ("MC", ("exact_match",), 1),
         "mawps": ("MR", ("exact_match",), 10),
         "jemhopqa": ("QA", ("char_f1",), 15),
     }
+    assert expected.items() <= settings.items()
     for task in llm_jp.tasks:
         assert (task.num_shots, task.template, task.extraction, task.bos) == (
             4,
@@ -124,8 +126,51 @@ def test_averages_name_what_is_missing():
     assert result.categories == {"MR": 0.5, "QA": 0.25}
     assert (result.average_name, result.average) == ("AVR", 0.375)
     assert result.missing_categories == ("EL", "FA", "HE", "MC", "MT", "NLI", "RC")
-    assert result.missing_tasks == ("llm-jp-eval/v1.3.1:jcommonsenseqa",)
+    assert "llm-jp-eval/v1.3.1:jcommonsenseqa" in result.missing_tasks
+    assert "llm-jp-eval/v1.3.1:jsts" not in result.missing_tasks
     assert tasks.aggregate(suite, {}).average is None
+
+
+def _suite_of_categories(suite, scores):
+    """The suite with one task for each category, and those tasks' scores."""
+    members = tuple(
+        dataclasses.replace(tasks.get_task("mini/v1:nli"), name=name, category=name)
+        for name in suite.categories
+    )
+    return tasks.aggregate(dataclasses.replace(suite, tasks=members), scores)
+
+
+@pytest.mark.parametrize(
+    ("name", "metric"),
+    [
+        ("llm-jp-eval/v1.3.1", "aggregate_AVG_v1.3"),
+        ("llm-jp-eval/v1.4.1", "aggregate_AVG_v1.4.1"),
+    ],
+)
+def test_averages_are_the_published_ones(spec_dir, name, metric):
+    lines = (spec_dir / "metric_cases.jsonl").read_text(encoding="utf-8").splitlines()
+    cases = [case for case in map(json.loads, lines) if case["metric"] == metric]
+    assert cases
+    for case in cases:
+        result = _suite_of_categories(tasks.get_suite(name), case["inputs"]["categories"])
+        assert round(result.average, 4) == case["expected"]
+        assert not result.missing_categories
+
+
+def test_a_category_beside_the_average_is_not_missed():
+    suite = tasks.get_suite("llm-jp-eval/v1.4.1")
+    scores = dict.fromkeys((name for name in suite.categories if name != "SUM"), 0.5)
+    assert _suite_of_categories(suite, scores).average == 0.5
+    assert not _suite_of_categories(suite, scores).missing_tasks
+    assert _suite_of_categories(suite, scores | {"SUM": 0.0}).average == 0.5
+
+
+def test_old_versions_differ_in_what_scores_depend_on():
+    task = tasks.get_task("llm-jp-eval/v1.0:jemhopqa")
+    assert (task.template, task.extraction) == ("llm_jp_v1.0", "v1.0")
+    assert "YES" not in task.instruction
+    assert "hand-written" in task.unverified
+    assert not tasks.get_task("llm-jp-eval/v1.3.1:jemhopqa").unverified
 
 
 def test_the_majority_answer_of_train_is_the_floor(data_dir):
