@@ -130,9 +130,10 @@ def _plain_label(result: Result) -> str:
         return "majority answer"
     if role == CONTROL:
         return f"{name}, blanked input"
-    if role == BASE:
-        return f"{name}, before tuning"
-    kind = result.record["run"]["kind"] or TUNED
+    kind = result.record["run"]["kind"]
+    if role == BASE:  # a model asked as it is may be anything
+        return f"{name}, before tuning" if kind or result.step is not None else name
+    kind = kind or TUNED
     kind = "after tuning" if kind == TUNED else kind
     return f"{name}, {kind}" + ("" if result.step is None else f", step {result.step:,}")
 
