@@ -45,7 +45,7 @@ define install
     esac; done; }
 endef
 
-.PHONY: help demo smollm2 test test-slow test-parity smoke lint format clean
+.PHONY: help demo smollm2 test test-slow test-parity test-device smoke lint format clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' Makefile | sed -E 's/:.*## /\t/' | expand -t 14
@@ -65,6 +65,9 @@ test-slow: $(STAMP) ## kills, several processes, long runs
 
 test-parity: $(PARITY_STAMP) ## compare with torch and transformers, in an environment of its own
 	@$(PARITY_VENV)/bin/python -m pytest -q -m parity
+
+test-device: $(STAMP) ## compare an accelerator with the CPU: make test-device JAX_PLATFORMS=cuda,cpu
+	@JAX_PLATFORMS=$(or $(JAX_PLATFORMS),tpu$(,)cpu) $(RUN)/python -m pytest -q -m device
 
 smoke: $(STAMP) ## the few tests that every supported Python must pass
 	@$(RUN)/python -m pytest -q -m "smoke and not slow and not parity and not device"
