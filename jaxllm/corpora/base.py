@@ -23,7 +23,7 @@ import tensorflow_datasets as tfds
 from etils import epath
 
 from jaxllm.corpora import raw
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 
 # (what is going on, how much is done, how much there is or None): bytes when fetching, else rows.
 ProgressCallback = Callable[[str, int, int | None], None]
@@ -36,30 +36,38 @@ class Pair(NamedTuple):
     output: str
 
 
-# Gives the local path of a raw file, by the file's `path`.
+# Gives the local path of a raw file or folder, by its `path`.
 OpenRaw = Callable[[str], epath.Path]
+# Gives some of a corpus's splits, in their final order.
+Reader = Callable[[OpenRaw], Mapping[str, Sequence[Pair]]]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Corpus:
     """One data set: where it comes from, how it reads, and what it must be once prepared.
 
-    `read` gets a function from a raw file's `path` to a readable path and returns the splits in
-    their final order. `instruction`, `output_length` and `metrics` are the head of the llm-jp-eval
-    file of the same name. `sha256`, where known, holds the digest each split's canonical JSON must
-    have: preparing refuses anything else.
+    Each of `readers` gets a function from a raw file's `path` to a readable path and returns some of
+    `splits` in their final order: splits that need different raw files have readers of their own,
+    so that a corpus goes on without the split whose file is not here. `instruction`,
+    `output_length` and `metrics` are the head of the llm-jp-eval file of the same name. `sha256`,
+    where known, holds the digest each split's canonical JSON must have: preparing refuses anything
+    else, unless `unverified` says in which point the form of the data is not known for sure.
+    A `noncommercial` corpus is prepared only for a person who says that they accept its licence.
     """
 
     name: str
-    version: str = "1.0.0"
+    version: str = "1.1.0"
     source: str
     licence: str
-    files: tuple[raw.RawFile, ...] = ()
+    files: tuple[raw.RawFile | raw.RawFolder, ...] = ()
+    splits: tuple[str, ...] = ("train", "dev", "test")
     instruction: str = ""
     output_length: int = 0
     metrics: tuple[str, ...] = ()
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    read: Callable[[OpenRaw], Mapping[str, Sequence[Pair]]]
+    unverified: str = ""
+    noncommercial: bool = False
+    readers: tuple[Reader, ...]
 
 
 def canonical_json(corpus: Corpus, pairs: Sequence[Pair]) -> str:
@@ -110,7 +118,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
     raw files are those below the environment variable JAXLLM_RAW_DIR, or downloaded.
     """
 
-    VERSION = tfds.core.Version("1.0.0")
+    VERSION = tfds.core.Version("1.1.0")
     raw_dir: str | os.PathLike[str] | None = None
     progress: ProgressCallback = staticmethod(lambda what, done, total: None)
 
@@ -144,18 +152,34 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
         """Says nothing: `progress` tells what goes on."""
 
     def _split_generators(self, dl_manager):
-        splits = self.corpus.read(self._open_raw)
+        splits, missing = self._read_splits()
         sha256 = {
             split: digest(canonical_json(self.corpus, pairs)) for split, pairs in splits.items()
         }
-        for split, expected in self.corpus.sha256.items():
-            if sha256.get(split) != expected:
+        for split, found in sha256.items():
+            expected = self.corpus.sha256.get(split, found)
+            if found != expected and not self.corpus.unverified:
                 raise UserError(
-                    f"{self.corpus.name}/{split} came out with sha256 {sha256.get(split)}, not"
+                    f"{self.corpus.name}/{split} came out with sha256 {found}, not"
                     f" {expected}: the code that reads it no longer yields the published data"
                 )
         self.info.metadata["sha256"] = sha256
+        self.info.metadata["missing"] = missing
         return {split: self._generate_examples(split, pairs) for split, pairs in splits.items()}
+
+    def _read_splits(self) -> tuple[dict[str, Sequence[Pair]], dict[str, str]]:
+        """The splits whose raw files are here, and for each other one why it is not."""
+        found: dict[str, Sequence[Pair]] = {}
+        reasons = []
+        for reader in self.corpus.readers:
+            try:
+                found.update(reader(self._open_raw))
+            except MissingData as error:
+                reasons.append(error)
+        if not found:
+            raise reasons[0]
+        why = "; ".join(map(str, reasons))
+        return found, {split: why for split in self.corpus.splits if split not in found}
 
     def _generate_examples(
         self, split: str, pairs: Sequence[Pair]

@@ -49,7 +49,7 @@ JEMHOPQA = base.Corpus(
         "dev": "7364e2e5381f1355f53109c73f8f506616b6690d686e96bba681585976f13399",
         "test": "4b26f5c8be542ad3c9f492aa892e71f80d5a3e5a582d277b744b34308daa0ea5",
     },
-    read=_read,
+    readers=(_read,),
 )
 
 

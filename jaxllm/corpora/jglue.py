@@ -60,7 +60,7 @@ JCOMMONSENSEQA = base.Corpus(
         "dev": "ac30df014eee8d24d62a5e1fbd4ed1e3b5d76bffb836ffb4c9fa59e72a056591",
         "test": "d288ac864afa6d45eb5ba982efd00c5c96cfb632a79f56c4079db3c84536cb86",
     },
-    read=_read_jcommonsenseqa,
+    readers=(_read_jcommonsenseqa,),
 )
 
 

@@ -66,7 +66,7 @@ MAWPS = base.Corpus(
         "dev": "b9c26eb7e2daa3ed53b5f174651bec44ed74f45799e81bb12f448046d4e04052",
         "test": "d6fc078bb24b84015a742ac0a44eaae99fd011e81e77bf059cb73cd790588ac9",
     },
-    read=_read,
+    readers=(_read,),
 )
 
 

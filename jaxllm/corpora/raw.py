@@ -6,48 +6,97 @@ import dataclasses
 import hashlib
 import os
 import pathlib
+import shutil
+import tarfile
 import tempfile
 import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Callable
 
 from etils import epath
 
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 
 RAW_DIR_VARIABLE = "JAXLLM_RAW_DIR"
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 60
+_ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
+
+Progress = Callable[[str, int, int | None], None]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RawFile:
-    """One file of an origin: its place below the raw folder, its pinned URL and its sha256."""
+    """One file of an origin: its place below the raw folder, its pinned URL and its sha256.
+
+    Without a known `sha256` any file at that place is taken. Where nothing serves the file (a gated
+    set, a dead link) `url` is empty and `by_hand` says how a person gets it.
+    """
 
     path: str
-    url: str
-    sha256: str
+    url: str = ""
+    sha256: str = ""
+    by_hand: str = ""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class RawFolder:
+    """A folder of an origin that comes as one archive (.tar.gz, .tgz, .tar or .zip).
+
+    `inside` is the folder of the archive that becomes `path`; `sha256` is the archive's, where it
+    is known. An archive that lies unpacked at `path`, or packed beside it under its own suffix, is
+    taken from the raw folder.
+    """
+
+    path: str
+    url: str = ""
+    sha256: str = ""
+    inside: str = ""
+    by_hand: str = ""
+    suffix: str = ""
+
+    @property
+    def archive(self) -> RawFile:
+        """The archive as a file: `path` with the suffix of its format."""
+        suffix = self.suffix or next(end for end in _ARCHIVES if self.url.endswith(end))
+        return RawFile(
+            path=self.path + suffix, url=self.url, sha256=self.sha256, by_hand=self.by_hand
+        )
 
 
 def fetch(
-    file: RawFile,
+    what: RawFile | RawFolder,
     *,
     raw_dir: str | os.PathLike | None,
     download_dir: epath.PathLike,
-    progress: Callable[[str, int, int | None], None],
+    progress: Progress,
 ) -> epath.Path:
-    """The path of a file that has the pinned sha256, downloaded if it is nowhere yet.
+    """The path of a file that has the pinned sha256, or of an unpacked folder.
 
     Looked for below `raw_dir` (default: the environment variable JAXLLM_RAW_DIR), then below
     `download_dir`, where a download ends up. An interrupted download goes on where it stopped.
-    Raises UserError on a file with another sha256 and when the download fails.
+    Raises MissingData when it is nowhere and cannot be downloaded, UserError on another sha256.
     """
     raw_dir = raw_dir or os.environ.get(RAW_DIR_VARIABLE)
-    places = [epath.Path(folder) / file.path for folder in (raw_dir, download_dir) if folder]
+    folders = [epath.Path(folder) for folder in (raw_dir, download_dir) if folder]
+    if isinstance(what, RawFile):
+        return _fetch_file(what, folders, progress)
+    for folder in folders:
+        if (folder / what.path).is_dir():
+            return folder / what.path
+    archive = _fetch_file(what.archive, folders, progress)
+    return _unpack(archive, what, folders[-1] / what.path)
+
+
+def _fetch_file(file: RawFile, folders: list[epath.Path], progress: Progress) -> epath.Path:
+    places = [folder / file.path for folder in folders]
     for place in places:
         if place.exists():
-            _check(file, _sha256(place), str(place))
+            _check(file, _sha256(place) if file.sha256 else "", str(place))
             return place
+    if not file.url:
+        raise MissingData(f"{file.by_hand}; put it at {places[0]}")
     part = _download(file, places[0], progress)
     target = places[-1]
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -58,11 +107,31 @@ def fetch(
     return target
 
 
-def _download(
-    file: RawFile, wanted_at: epath.Path, progress: Callable[[str, int, int | None], None]
-) -> pathlib.Path:
-    """A local file with the right digest; its name is the digest, so that a retry finds it."""
-    part = pathlib.Path(tempfile.gettempdir()) / f"jaxllm-{file.sha256}.part"
+def _unpack(archive: epath.Path, what: RawFolder, target: epath.Path) -> epath.Path:
+    """Unpacks beside `target` and renames, so that a killed run leaves no half of a folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = pathlib.Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        if zipfile.is_zipfile(archive):
+            with zipfile.ZipFile(archive) as packed:
+                packed.extractall(unfinished)  # drops drive letters, "/" and ".." of its members
+        else:
+            with tarfile.open(archive) as packed:
+                packed.extractall(unfinished, filter="data")
+        if not (unfinished / what.inside).is_dir():
+            raise UserError(f"{archive} holds no folder {what.inside!r}: it is another archive")
+        (unfinished / what.inside).rename(target)
+    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
+        raise UserError(f"{archive} is damaged ({error}); remove it and fetch it again") from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _download(file: RawFile, wanted_at: epath.Path, progress: Progress) -> pathlib.Path:
+    """A local file with the right digest; its name is fixed by the pin, so that a retry finds it."""
+    name = file.sha256 or hashlib.sha256(file.url.encode()).hexdigest()
+    part = pathlib.Path(tempfile.gettempdir()) / f"jaxllm-{name}.part"
     done = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(file.url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
@@ -77,30 +146,32 @@ def _download(
                     out.write(block)
                     done += len(block)
                     progress(f"download {file.path}", done, total)
+            if total is not None and done < total:
+                raise OSError(f"the connection ended after {done} of {total} bytes")
     except urllib.error.HTTPError as error:
         if error.code != 416:  # 416: the part already holds everything.
             raise _cannot_download(file, wanted_at, error) from error
     except OSError as error:
         raise _cannot_download(file, wanted_at, error) from error
     found = _sha256(part)
-    if found != file.sha256:
+    if file.sha256 and found != file.sha256:
         part.unlink()
     _check(file, found, file.url)
     return part
 
 
-def _cannot_download(file: RawFile, wanted_at: epath.Path, error: Exception) -> UserError:
-    return UserError(
+def _cannot_download(file: RawFile, wanted_at: epath.Path, error: Exception) -> MissingData:
+    return MissingData(
         f"cannot download {file.url} ({error}); fetch it elsewhere and put it at {wanted_at}, or"
         f" give the folder that holds {file.path} as --raw_dir or {RAW_DIR_VARIABLE}"
     )
 
 
 def _check(file: RawFile, found: str, where: str) -> None:
-    if found != file.sha256:
+    if file.sha256 and found != file.sha256:
         raise UserError(
             f"{where} has sha256 {found}, but {file.path} is pinned at {file.sha256}: it is"
-            f" another version or damaged; remove it and get {file.url}"
+            f" another version or damaged; remove it and get {file.url or file.by_hand}"
         )
 
 

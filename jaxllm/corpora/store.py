@@ -39,16 +39,29 @@ def prepare(
     *,
     data_dir: str | os.PathLike,
     raw_dir: str | os.PathLike | None = None,
+    accept_noncommercial: bool = False,
     progress: base.ProgressCallback = lambda what, done, total: None,
 ) -> None:
-    """Writes each corpus below `data_dir`; one that stands there already is left as it is.
+    """Writes each corpus below `data_dir`; one that stands there whole is left as it is.
+
+    A corpus goes on without the splits whose raw files are not here (`info` says why), and is made
+    anew when it is prepared again.
 
     A corpus appears with one rename when it is whole, so a killed run leaves nothing that loads.
     `progress(what, done, total)` is called every few hundred rows or megabyte. Raw files are looked
     for below `raw_dir`, then the environment variable JAXLLM_RAW_DIR, and downloaded otherwise.
+    Raises MissingData when no split can be made, or the licence is not accepted.
     """
     for name in names:
         builder = _builder(name, data_dir)
+        if builder.corpus.noncommercial and not accept_noncommercial:
+            raise MissingData(
+                f"{name} is for non-commercial use only ({builder.corpus.licence}): give"
+                " --accept_noncommercial if your use is"
+            )
+        if _is_prepared(builder) and builder.info.metadata["missing"]:
+            epath.Path(builder.data_dir).rmtree()
+            builder = _builder(name, data_dir)
         if _is_prepared(builder):
             total = sum(split.num_examples for split in builder.info.splits.values())
             progress(f"prepare {name}", total, total)
@@ -63,9 +76,15 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str
     """The rows of a split in the corpus's own order.
 
     A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`. Raises
-    UserError when the corpus is not prepared below `data_dir` or has no such split.
+    MissingData when the corpus is not prepared below `data_dir` or the raw file of the split was
+    not there, UserError when it has no such split.
     """
     builder = _prepared(name, data_dir)
+    if split in builder.info.metadata["missing"]:
+        raise MissingData(
+            f"{name} was prepared without its split {split!r}:"
+            f" {builder.info.metadata['missing'][split]}"
+        )
     if split not in builder.info.splits:
         raise UserError(f"{name} has no split {split!r}; it has {', '.join(builder.info.splits)}")
     source = builder.as_data_source(split=split)
@@ -80,11 +99,16 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str
 
 
 def info(name: str, data_dir: str | os.PathLike) -> dict[str, Any]:
-    """`splits` (rows of each), `sha256` (of each split's canonical JSON), `licence`, `source`."""
+    """What stands prepared below `data_dir`.
+
+    `splits` (rows of each), `sha256` (of each split's canonical JSON), `missing` (why a split is not
+    there), `licence`, `source`.
+    """
     builder = _prepared(name, data_dir)
     return {
         "splits": {split: value.num_examples for split, value in builder.info.splits.items()},
         "sha256": dict(builder.info.metadata["sha256"]),
+        "missing": dict(builder.info.metadata["missing"]),
         "licence": builder.corpus.licence,
         "source": builder.corpus.source,
     }

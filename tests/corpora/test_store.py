@@ -29,7 +29,8 @@ TOY = base.Corpus(
     instruction="答えて",
     output_length=3,
     metrics=("exact_match",),
-    read=lambda open_raw: {"train": _pairs(50), "test": _pairs(7)},
+    splits=("train", "test"),
+    readers=(lambda open_raw: {"train": _pairs(50), "test": _pairs(7)},),
 )
 
 

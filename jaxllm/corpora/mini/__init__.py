@@ -38,7 +38,7 @@ def _task(
         instruction=instruction,
         output_length=output_length,
         metrics=metrics,
-        read=functools.partial(_read_task, draw),
+        readers=(functools.partial(_read_task, draw),),
     )
 
 
@@ -54,7 +54,13 @@ TASKS = (
     _task("qa", tasks.knowledge, "質問に答えてください。", 12, *_CHAR_F1),
     _task("rc", tasks.comprehension, "文章を読んで質問に答えてください。", 8, *_CHAR_F1),
 )
-TEXT = base.Corpus(name="mini/text", source=_SOURCE, licence=_LICENCE, read=_read_text)
+TEXT = base.Corpus(
+    name="mini/text",
+    source=_SOURCE,
+    licence=_LICENCE,
+    splits=tuple(text.SIZES),
+    readers=(_read_text,),
+)
 
 
 class Mini(base.CorpusBuilder):
