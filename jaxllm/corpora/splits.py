@@ -24,3 +24,17 @@ def train_and_dev(rows: Sequence[T]) -> tuple[list[T], list[T]]:
     rows = shuffled(rows)
     cut = int(len(rows) * 0.9)
     return rows[:cut], rows[cut:]
+
+
+def train_dev_and_test(rows: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
+    """Eight parts, one and one, shuffled: for origins of a thousand rows or more without splits."""
+    rows = shuffled(rows)
+    first, second = int(len(rows) * 0.8), int(len(rows) * 0.9)
+    return rows[:first], rows[first:second], rows[second:]
+
+
+def shots_dev_and_test(rows: Sequence[T]) -> tuple[list[T], list[T], list[T]]:
+    """32 rows for the shots, the rest in halves, shuffled: for fewer rows without splits."""
+    rows = shuffled(rows)
+    half = 32 + (len(rows) - 32) // 2
+    return rows[:32], rows[32:half], rows[half:]
