@@ -81,7 +81,7 @@ def generate(
     asked = read_requests(requests, loaded.tokenizer, template=template)
     engine = Engine(loaded.params, loaded.config, loaded.tokenizer)
     with Progress("generating", total=len(asked), unit="requests") as bar:
-        completions = engine.generate(asked, progress=bar.update)
+        completions = engine.generate(asked, on_answers=lambda done: bar.update(len(done)))
     write_completions(out, completions)
     return completions
 

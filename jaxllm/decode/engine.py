@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import bisect
 import zlib
-from collections.abc import Callable, Iterable, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,8 @@ from jaxllm.text.tokenizer import Tokenizer
 # Steps between two looks at the text of a batch that has stop strings.
 _STOP_STRING_STRIDE = 8
 
-Progress = Callable[[int], None]
+_Asked = TypeVar("_Asked", Request, ScoreRequest)
+_Answer = TypeVar("_Answer", Completion, Score)
 
 
 class Engine:
@@ -68,9 +69,18 @@ class Engine:
         self._end_ids = {tokenizer.eos_id, *tokenizer.extra_stop_ids}
 
     def generate(
-        self, requests: Sequence[Request], progress: Progress | None = None
+        self,
+        requests: Sequence[Request],
+        *,
+        known: Mapping[int, Completion] | None = None,
+        on_answers: Callable[[Mapping[int, Completion]], None] | None = None,
     ) -> list[Completion]:
-        """Answers in the order of `requests`; `progress` is told how many more are done.
+        """Answers in the order of `requests`.
+
+        Args:
+            known: answers given before, by index into `requests`; they are not computed again, and
+                the others come out as if all had been asked.
+            on_answers: called with the new answers, by index, as they are done.
 
         Raises:
             UserError: an empty prompt, an id the tokenizer lacks, or a request longer than the
@@ -79,18 +89,18 @@ class Engine:
         for request in requests:
             self._check(request.id, request.prompt_ids, request.max_new_tokens)
         shapes = [(len(request.prompt_ids), request.max_new_tokens) for request in requests]
-        answers: dict[int, Completion] = {}
-        for batch in make_batches(shapes, self.config, self.cache_bytes, self.max_rows):
-            group = [requests[index] for index in batch.members]
-            answers.update(zip(batch.members, self._run(batch, group), strict=True))
-            if progress:
-                progress(len(group))
-        return [answers[index] for index in range(len(requests))]
+        return self._in_batches(requests, shapes, self._run, known or {}, on_answers)
 
     def score(
-        self, requests: Sequence[ScoreRequest], progress: Progress | None = None
+        self,
+        requests: Sequence[ScoreRequest],
+        *,
+        known: Mapping[int, Score] | None = None,
+        on_answers: Callable[[Mapping[int, Score]], None] | None = None,
     ) -> list[Score]:
         """Log-likelihoods of given continuations, in the order of `requests`.
+
+        `known` and `on_answers` are as in `generate`.
 
         Raises:
             UserError: as `generate`, or an empty continuation.
@@ -104,13 +114,29 @@ class Engine:
             (len(request.prompt_ids) + len(request.continuation_ids), len(request.continuation_ids))
             for request in requests
         ]
-        scores: dict[int, Score] = {}
+        return self._in_batches(requests, shapes, self._score, known or {}, on_answers)
+
+    def _in_batches(
+        self,
+        requests: Sequence[_Asked],
+        shapes: Sequence[tuple[int, int]],
+        run: Callable[[Batch, Sequence[_Asked]], Iterable[_Answer]],
+        known: Mapping[int, _Answer],
+        on_answers: Callable[[Mapping[int, _Answer]], None] | None,
+    ) -> list[_Answer]:
+        # Batches are made of all requests, known ones too: rounding depends on a batch's shape, so
+        # an interrupted run must end with the batches of one that was not.
+        answers = dict(known)
         for batch in make_batches(shapes, self.config, self.cache_bytes, self.max_rows):
+            if all(index in known for index in batch.members):
+                continue
             group = [requests[index] for index in batch.members]
-            scores.update(zip(batch.members, self._score(batch, group), strict=True))
-            if progress:
-                progress(len(group))
-        return [scores[index] for index in range(len(requests))]
+            done = zip(batch.members, run(batch, group), strict=True)
+            new = {index: answer for index, answer in done if index not in known}
+            answers |= new
+            if on_answers:
+                on_answers(new)
+        return [answers[index] for index in range(len(requests))]
 
     def _run(self, batch: Batch, group: Sequence[Request]) -> Iterable[Completion]:
         prompts = np.full((batch.rows, batch.prompt_slots), self.tokenizer.pad_id, np.int32)

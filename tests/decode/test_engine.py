@@ -277,11 +277,30 @@ def test_the_score_of_a_greedy_answer_is_its_logprob(engine, prompts):
         assert score.logprob == pytest.approx(answer.logprob, abs=1e-3)
 
 
-def test_progress_counts_every_request(engine, prompts):
-    told: list[int] = []
-    engine.generate([_request(ids, str(i)) for i, ids in enumerate(prompts)], progress=told.append)
-    assert sum(told) == len(prompts)
-    assert engine.generate([]) == []
+@pytest.mark.parametrize("kind", ["generate", "score"])
+def test_known_answers_are_not_computed_again(
+    tiny_config, tiny_params, tiny_tokenizer, prompts, kind
+):
+    # Two rows a batch: five requests of like length make three batches.
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=2)
+    asked = [_request(ids[:6], str(index)) for index, ids in enumerate(prompts)]
+    if kind == "score":
+        asked = [
+            ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=(7, 8)) for r in asked
+        ]
+    answer_all, told = getattr(engine, kind), []
+    answers = answer_all(asked, on_answers=told.append)
+    assert len(told) == 3
+    assert {index: answers[index] for new in told for index in new} == dict(enumerate(answers))
+    known, told_again = told[0] | {index: told[1][index] for index in list(told[1])[:1]}, []
+    assert answer_all(asked, known=known, on_answers=told_again.append) == answers
+    assert sorted(index for new in told_again for index in new) == sorted(
+        set(range(len(asked))) - set(known)
+    )
+    assert len(told_again) == 2
+    assert answer_all(asked, known=dict(enumerate(answers)), on_answers=told_again.append)
+    assert len(told_again) == 2
+    assert answer_all([]) == []
 
 
 @pytest.mark.parametrize(
