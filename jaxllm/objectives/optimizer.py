@@ -1,8 +1,9 @@
-"""Optax from settings: schedule, clipping, AdamW with a decay mask."""
+"""Optax from settings: schedule, clipping, AdamW or Muon with a decay mask."""
 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any, Literal
 
 import jax
@@ -10,17 +11,29 @@ import optax
 
 from jaxllm.errors import UserError
 
+# A layer's kernels, stacked: layer, input, output.
+_STACKED_MATRIX = optax.contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
+# The root mean square of AdamW's updates, by which arXiv 2502.16982 scales Muon's.
+_ADAMW_RMS = 0.2
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """`config.optimizer`. Steps are optimizer steps; `warmup` is a share of the run if below 1."""
+    """`config.optimizer`. Steps are optimizer steps; `warmup` is a share of the run if below 1.
 
+    `muon` orthogonalizes the momentum (of decay `momentum`) of the layers' matrices and leaves
+    embeddings, output projection and vectors to AdamW. Its updates are as large as AdamW's
+    (arXiv 2502.16982), so that one `peak_lr` serves both.
+    """
+
+    name: Literal["adamw", "muon"] = "adamw"
     peak_lr: float = 1e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = 0.1
     end_lr: float = 0.0
     b1: float = 0.9
     b2: float = 0.95
+    momentum: float = 0.95
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip_norm: float = 1.0
@@ -50,27 +63,47 @@ def learning_rate(settings: OptimizerSettings, num_steps: int) -> optax.Schedule
 def make_optimizer(
     settings: OptimizerSettings, num_steps: int, axes: Any
 ) -> optax.GradientTransformation:
-    """Clip by global norm, then AdamW; weights that are vectors (norms, biases) do not decay.
+    """Clip by global norm, then the named optimizer; vectors (norms, biases) do not decay.
 
     Args:
         axes: the model's tree of logical axes; a leaf with fewer than two dimensions, the layer
             axis aside, is left out of weight decay.
     """
-    decays = jax.tree.map(
-        lambda names: len([name for name in names if name != "layers"]) > 1,
-        axes,
-        is_leaf=lambda node: isinstance(node, tuple),
+    schedule = learning_rate(settings, num_steps)
+    adamw = optax.adamw(
+        schedule,
+        b1=settings.b1,
+        b2=settings.b2,
+        eps=settings.eps,
+        weight_decay=settings.weight_decay,
+        mask=_by_axes(lambda names: len(_without_layers(names)) > 1, axes),
     )
-    steps = [
-        optax.adamw(
-            learning_rate(settings, num_steps),
-            b1=settings.b1,
-            b2=settings.b2,
-            eps=settings.eps,
-            weight_decay=settings.weight_decay,
-            mask=decays,
-        )
-    ]
-    if settings.clip_norm > 0:
-        steps.insert(0, optax.clip_by_global_norm(settings.clip_norm))
-    return optax.chain(*steps)
+    match settings.name:
+        case "adamw":
+            step = adamw
+        case "muon":
+            muon = optax.contrib.muon(
+                schedule,
+                beta=settings.momentum,
+                weight_decay=settings.weight_decay,
+                muon_weight_dimension_numbers=_STACKED_MATRIX,
+                consistent_rms=_ADAMW_RMS,
+            )
+            labels = _by_axes(lambda names: "muon" if _is_stacked_matrix(names) else "adamw", axes)
+            step = optax.partition({"muon": muon, "adamw": adamw}, labels)
+        case unknown:
+            raise UserError(f"config.optimizer.name={unknown!r}: use adamw or muon")
+    clip = [optax.clip_by_global_norm(settings.clip_norm)] if settings.clip_norm > 0 else []
+    return optax.chain(*clip, step)
+
+
+def _without_layers(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name for name in names if name != "layers")
+
+
+def _is_stacked_matrix(names: tuple[str, ...]) -> bool:
+    return "layers" in names and len(_without_layers(names)) == 2
+
+
+def _by_axes(function: Callable[[tuple[str, ...]], Any], axes: Any) -> Any:
+    return jax.tree.map(function, axes, is_leaf=lambda node: isinstance(node, tuple))

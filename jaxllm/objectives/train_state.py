@@ -37,13 +37,19 @@ def abstract_state(
     replicated = NamedSharding(mesh, PartitionSpec())
     opt_state = optax.tree_utils.tree_map_params(
         optimizer,
-        lambda leaf, like: _with_sharding(leaf, like.sharding),
+        lambda leaf, like: leaf if _is_masked(leaf) else _with_sharding(leaf, like.sharding),
         jax.eval_shape(optimizer.init, params),
         params,
         transform_non_params=lambda leaf: _with_sharding(leaf, replicated),
+        is_leaf=_is_masked,
     )
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated)
     return {"params": params, "opt_state": opt_state, "step": step}
+
+
+def _is_masked(node: object) -> bool:
+    """Whether this is the place of a weight that another part of the optimizer takes care of."""
+    return isinstance(node, optax.MaskedNode)
 
 
 def fresh_params(config: ModelConfig, mesh: Mesh, seed: int) -> Params:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxllm.errors import UserError
-from jaxllm.models.decoder import logical_axes
+from jaxllm.models.decoder import init_params, logical_axes
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 
 
@@ -95,3 +95,27 @@ def test_the_first_moment_sees_clipped_gradients(clip_norm, expected):
     _, state = optimizer.update({"kernel": jnp.full((1, 1), 10.0)}, optimizer.init(params), params)
     first_moment = next(leaf for leaf in jax.tree.leaves(state) if leaf.shape == (1, 1))
     assert float(first_moment[0, 0]) == pytest.approx(expected)
+
+
+def test_muon_turns_layer_matrices_and_leaves_the_rest_to_adamw(tiny_config):
+    axes = logical_axes(tiny_config)
+    params = jax.jit(init_params, static_argnums=0)(tiny_config, jax.random.key(0))
+    grads = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(1), leaf.shape), params)
+    settings = {"peak_lr": 0.1, "schedule": "constant", "warmup": 0.0, "clip_norm": 0.0}
+    updates = {}
+    for name in ("adamw", "muon"):
+        optimizer = make_optimizer(OptimizerSettings(name=name, **settings), 10, axes)
+        updates[name], _ = optimizer.update(grads, optimizer.init(params), params)
+    turned = updates["muon"]["blocks"]["mlp"]["up"]["kernel"]
+    decay = 0.1 * 0.1 * params["blocks"]["mlp"]["up"]["kernel"]
+    size = 0.1 * 0.2 * math.sqrt(max(turned.shape[1:]))
+    # Newton-Schulz in five steps brings singular values near one, not to it.
+    for layer in np.asarray(turned + decay):
+        values = np.linalg.svd(layer, compute_uv=False) / size
+        assert values.min() > 0.5
+        assert values.max() < 1.5
+    for path in (("embed", "tokens"), ("head", "kernel"), ("final_norm", "scale")):
+        found, wanted = (updates[name][path[0]][path[1]] for name in ("muon", "adamw"))
+        np.testing.assert_array_equal(found, wanted)
+    with pytest.raises(UserError, match="adamw or muon"):
+        make_optimizer(OptimizerSettings(name="sgd"), 10, axes)
