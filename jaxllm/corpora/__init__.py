@@ -1,5 +1,6 @@
 """Corpora as TensorFlow Datasets without TensorFlow; `corpora.load("mini/nli", "dev", ...)`."""
 
-from jaxllm.corpora.store import export, get, info, load, names, prepare
+from jaxllm.corpora.llm_jp_eval_files import export
+from jaxllm.corpora.store import absent_files, get, info, is_prepared, load, names, prepare
 
-__all__ = ["export", "get", "info", "load", "names", "prepare"]
+__all__ = ["absent_files", "export", "get", "info", "is_prepared", "load", "names", "prepare"]

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import gzip
 import hashlib
+import http.client
 import os
 import pathlib
 import shutil
@@ -12,6 +14,7 @@ import tempfile
 import urllib.error
 import urllib.request
 import zipfile
+import zlib
 from collections.abc import Callable
 
 from etils import epath
@@ -22,6 +25,7 @@ RAW_DIR_VARIABLE = "JAXLLM_RAW_DIR"
 _BLOCK = 1 << 20
 _TIMEOUT_SECONDS = 60
 _ARCHIVES = (".tar.gz", ".tgz", ".tar", ".zip")
+_DAMAGE = (tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError)
 
 Progress = Callable[[str, int, int | None], None]
 
@@ -78,8 +82,7 @@ def fetch(
     `download_dir`, where a download ends up. An interrupted download goes on where it stopped.
     Raises MissingData when it is nowhere and cannot be downloaded, UserError on another sha256.
     """
-    raw_dir = raw_dir or os.environ.get(RAW_DIR_VARIABLE)
-    folders = [epath.Path(folder) for folder in (raw_dir, download_dir) if folder]
+    folders = _folders(raw_dir, download_dir)
     if isinstance(what, RawFile):
         return _fetch_file(what, folders, progress)
     for folder in folders:
@@ -87,6 +90,20 @@ def fetch(
             return folder / what.path
     archive = _fetch_file(what.archive, folders, progress)
     return _unpack(archive, what, folders[-1] / what.path)
+
+
+def is_here(
+    what: RawFile | RawFolder, *, raw_dir: str | os.PathLike | None, download_dir: epath.PathLike
+) -> bool:
+    """Whether `fetch` would find it without a download; its sha256 is not looked at."""
+    paths = [what.path] if isinstance(what, RawFile) else [what.path, what.archive.path]
+    folders = _folders(raw_dir, download_dir)
+    return any((folder / path).exists() for folder in folders for path in paths)
+
+
+def _folders(raw_dir: str | os.PathLike | None, download_dir: epath.PathLike) -> list[epath.Path]:
+    raw_dir = raw_dir or os.environ.get(RAW_DIR_VARIABLE)
+    return [epath.Path(folder) for folder in (raw_dir, download_dir) if folder]
 
 
 def _fetch_file(file: RawFile, folders: list[epath.Path], progress: Progress) -> epath.Path:
@@ -121,15 +138,16 @@ def _unpack(archive: epath.Path, what: RawFolder, target: epath.Path) -> epath.P
         if not (unfinished / what.inside).is_dir():
             raise UserError(f"{archive} holds no folder {what.inside!r}: it is another archive")
         (unfinished / what.inside).rename(target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError) as error:
-        raise UserError(f"{archive} is damaged ({error}); remove it and fetch it again") from error
+    except _DAMAGE as error:
+        reason = str(error).partition("\n")[0]  # tarfile goes on with every format it has tried
+        raise UserError(f"{archive} is damaged ({reason}); remove it and fetch it again") from error
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 
 def _download(file: RawFile, wanted_at: epath.Path, progress: Progress) -> pathlib.Path:
-    """A local file with the right digest; its name is fixed by the pin, so that a retry finds it."""
+    """A local file with the right digest; the pin fixes its name, so that a retry finds it."""
     name = file.sha256 or hashlib.sha256(file.url.encode()).hexdigest()
     part = pathlib.Path(tempfile.gettempdir()) / f"jaxllm-{name}.part"
     done = part.stat().st_size if part.exists() else 0
@@ -151,7 +169,7 @@ def _download(file: RawFile, wanted_at: epath.Path, progress: Progress) -> pathl
     except urllib.error.HTTPError as error:
         if error.code != 416:  # 416: the part already holds everything.
             raise _cannot_download(file, wanted_at, error) from error
-    except OSError as error:
+    except (OSError, http.client.HTTPException) as error:
         raise _cannot_download(file, wanted_at, error) from error
     found = _sha256(part)
     if file.sha256 and found != file.sha256:

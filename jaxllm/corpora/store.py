@@ -1,4 +1,4 @@
-"""Corpora by name: prepare them once, load their rows, say what they are, export them."""
+"""Corpora by name: prepare them once, load their rows, say what they are."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import contextlib
 import difflib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import tensorflow_datasets as tfds
 from etils import epath
 
-from jaxllm.corpora import base, jemhopqa, jglue, mawps, mini
+from jaxllm.corpora import base, jemhopqa, jglue, mawps, mini, raw
 from jaxllm.errors import MissingData, UserError
 
 _ORIGINS = (mini.Mini, jglue.Jglue, mawps.Mawps, jemhopqa.Jemhopqa)
@@ -45,28 +45,30 @@ def prepare(
     """Writes each corpus below `data_dir`; one that stands there whole is left as it is.
 
     A corpus goes on without the splits whose raw files are not here (`info` says why), and is made
-    anew when it is prepared again.
+    anew when it is prepared again and one of them has come.
 
     A corpus appears with one rename when it is whole, so a killed run leaves nothing that loads.
     `progress(what, done, total)` is called every few hundred rows or megabyte. Raw files are looked
     for below `raw_dir`, then the environment variable JAXLLM_RAW_DIR, and downloaded otherwise.
-    Raises MissingData when no split can be made, or the licence is not accepted.
+    Raises MissingData when no split can be made, or the licence is not accepted, OtherRows when
+    the rows are not the pinned ones, UserError on a raw file that is wrong or damaged.
     """
     for name in names:
         builder = _builder(name, data_dir)
+        builder.raw_dir, builder.progress = raw_dir, progress
+        if _is_prepared(builder) and _is_outdated(builder):
+            epath.Path(builder.data_dir).rmtree()
+            builder = _builder(name, data_dir)
+            builder.raw_dir, builder.progress = raw_dir, progress
+        if _is_prepared(builder):
+            total = sum(split.num_examples for split in builder.info.splits.values())
+            progress(f"prepare {name}", total, total)
+            continue
         if builder.corpus.noncommercial and not accept_noncommercial:
             raise MissingData(
                 f"{name} is for non-commercial use only ({builder.corpus.licence}): give"
                 " --accept_noncommercial if your use is"
             )
-        if _is_prepared(builder) and builder.info.metadata["missing"]:
-            epath.Path(builder.data_dir).rmtree()
-            builder = _builder(name, data_dir)
-        if _is_prepared(builder):
-            total = sum(split.num_examples for split in builder.info.splits.values())
-            progress(f"prepare {name}", total, total)
-            continue
-        builder.raw_dir, builder.progress = raw_dir, progress
         tfds.display_progress_bar(False)
         with _quiet():
             builder.download_and_prepare(file_format="array_record")
@@ -75,9 +77,10 @@ def prepare(
 def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of a split in the corpus's own order.
 
-    A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`. Raises
-    MissingData when the corpus is not prepared below `data_dir` or the raw file of the split was
-    not there, UserError when it has no such split.
+    A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`; one of a
+    corpus of conversations `{"index": int, "id": str, "messages": [{"role": str, "content": str},
+    ...]}`. Raises MissingData when the corpus is not prepared below `data_dir` or the raw file of
+    the split was not there, UserError when it has no such split.
     """
     builder = _prepared(name, data_dir)
     if split in builder.info.metadata["missing"]:
@@ -88,21 +91,40 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str
     if split not in builder.info.splits:
         raise UserError(f"{name} has no split {split!r}; it has {', '.join(builder.info.splits)}")
     source = builder.as_data_source(split=split)
-    rows = [
-        {
-            "index": int(row["index"]),
-            **{key: row[key].decode("utf-8") for key in ("id", "instruction", "input", "output")},
-        }
-        for row in source.__getitems__(range(len(source)))
-    ]
+    rows = [_decoded(row) for row in source.__getitems__(range(len(source)))]
     return sorted(rows, key=lambda row: row["index"])
+
+
+def _decoded(stored: dict[str, Any]) -> dict[str, Any]:
+    row = {"index": int(stored["index"]), "id": stored["id"].decode("utf-8")}
+    if "messages" in stored:  # TFDS hands out a sequence of dicts as a dict of sequences.
+        roles, contents = stored["messages"]["role"], stored["messages"]["content"]
+        turns = zip(roles, contents, strict=True)
+        messages = [{"role": role.decode(), "content": content.decode()} for role, content in turns]
+        return {**row, "messages": messages}
+    fields = ("instruction", "input", "output")
+    return {**row, **{field: stored[field].decode("utf-8") for field in fields}}
+
+
+def canonical_json(name: str, split: str, *, data_dir: str | os.PathLike) -> str:
+    """The stored rows of a split as `base.canonical_json` writes them."""
+    corpus = get(name)
+    rows = load(name, split, data_dir=data_dir)
+    return base.canonical_json(corpus, [_as_row(corpus, row) for row in rows])
+
+
+def _as_row(corpus: base.Corpus, row: dict[str, Any]) -> base.Row:
+    if "messages" in row:
+        return base.Conversation(tuple(base.Turn(**message) for message in row["messages"]))
+    own = "" if corpus.instruction else row["instruction"]
+    return base.Pair(row["input"], row["output"], own)
 
 
 def info(name: str, data_dir: str | os.PathLike) -> dict[str, Any]:
     """What stands prepared below `data_dir`.
 
-    `splits` (rows of each), `sha256` (of each split's canonical JSON), `missing` (why a split is not
-    there), `licence`, `source`.
+    `splits` (rows of each), `sha256` (of each split's canonical JSON), `missing` (why a split is
+    not there), `licence`, `source`.
     """
     builder = _prepared(name, data_dir)
     return {
@@ -114,18 +136,21 @@ def info(name: str, data_dir: str | os.PathLike) -> dict[str, Any]:
     }
 
 
-def export(name: str, folder: str | os.PathLike, *, data_dir: str | os.PathLike) -> dict[str, str]:
-    """Writes `folder/evaluation/SPLIT/NAME.json` as llm-jp-eval lays it out; split -> sha256."""
-    corpus = get(name)
-    digests: Mapping[str, str] = info(name, data_dir)["sha256"]
-    for split in digests:
-        pairs = [
-            base.Pair(row["input"], row["output"]) for row in load(name, split, data_dir=data_dir)
-        ]
-        target = epath.Path(folder) / "evaluation" / split / f"{name}.json"
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(base.canonical_json(corpus, pairs), encoding="utf-8")
-    return dict(digests)
+def is_prepared(name: str, data_dir: str | os.PathLike) -> bool:
+    """Whether the corpus stands below `data_dir`; nothing is made."""
+    return _is_prepared(_builder(name, data_dir))
+
+
+def absent_files(
+    name: str, *, data_dir: str | os.PathLike, raw_dir: str | os.PathLike | None = None
+) -> list[raw.RawFile | raw.RawFolder]:
+    """The raw files of the corpus that would have to be downloaded, or fetched by hand."""
+    builder = _builder(name, data_dir)
+    return [
+        file
+        for file in builder.corpus.files
+        if not raw.is_here(file, raw_dir=raw_dir, download_dir=builder.download_dir)
+    ]
 
 
 def _builder(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
@@ -137,6 +162,23 @@ def _builder(name: str, data_dir: str | os.PathLike) -> base.CorpusBuilder:
 def _is_prepared(builder: base.CorpusBuilder) -> bool:
     # TFDS writes this file last, into a folder that it then renames.
     return (epath.Path(builder.data_dir) / "dataset_info.json").exists()
+
+
+def _is_outdated(builder: base.CorpusBuilder) -> bool:
+    """Whether it can be made with a split more, or with the rows that are pinned by now."""
+    stored, pinned = builder.info.metadata, builder.corpus.sha256
+    other = {
+        split
+        for split, digest in stored["sha256"].items()
+        if pinned.get(split, digest) != digest and not builder.corpus.unverified
+    }
+    if not stored["missing"] and not other:
+        return False
+    try:
+        readable, _ = builder.read_splits()
+    except MissingData:
+        return False
+    return bool((other | set(stored["missing"])) & set(readable))
 
 
 @contextlib.contextmanager
