@@ -12,10 +12,42 @@ from typing import Any
 import tensorflow_datasets as tfds
 from etils import epath
 
-from jaxllm.corpora import base, jemhopqa, jglue, mawps, mini, raw
+from jaxllm.corpora import (
+    aio,
+    base,
+    commonsense_moral,
+    jamp,
+    janli,
+    jblimp,
+    jcola,
+    jemhopqa,
+    jglue,
+    jsem,
+    jsick,
+    kuci,
+    mawps,
+    mini,
+    niilc,
+    raw,
+)
 from jaxllm.errors import MissingData, UserError
 
-_ORIGINS = (mini.Mini, jglue.Jglue, mawps.Mawps, jemhopqa.Jemhopqa)
+_ORIGINS = (
+    mini.Mini,
+    jglue.Jglue,
+    mawps.Mawps,
+    jemhopqa.Jemhopqa,
+    jamp.Jamp,
+    janli.Janli,
+    jsem.Jsem,
+    jsick.Jsick,
+    niilc.Niilc,
+    commonsense_moral.CommonsenseMoral,
+    kuci.Kuci,
+    aio.Aio,
+    jcola.Jcola,
+    jblimp.Jblimp,
+)
 _BUILDERS = {
     config.corpus.name: (origin, config) for origin in _ORIGINS for config in origin.BUILDER_CONFIGS
 }
