@@ -14,8 +14,11 @@ from etils import epath
 
 from jaxllm.corpora import (
     aio,
+    answer_carefully,
     base,
     commonsense_moral,
+    dolly,
+    ichikara,
     jamp,
     janli,
     jblimp,
@@ -28,6 +31,7 @@ from jaxllm.corpora import (
     mawps,
     mini,
     niilc,
+    oasst,
     raw,
 )
 from jaxllm.errors import MissingData, UserError
@@ -47,6 +51,10 @@ _ORIGINS = (
     aio.Aio,
     jcola.Jcola,
     jblimp.Jblimp,
+    dolly.Dolly,
+    oasst.Oasst,
+    ichikara.Ichikara,
+    answer_carefully.AnswerCarefully,
 )
 _BUILDERS = {
     config.corpus.name: (origin, config) for origin in _ORIGINS for config in origin.BUILDER_CONFIGS

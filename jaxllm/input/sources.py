@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import gzip
 import itertools
 import json
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from etils import epath
@@ -109,22 +110,23 @@ def _lines(path: epath.Path) -> Iterator[bytes]:
 
 
 def _read_parquet(path: epath.Path) -> Iterator[Example]:
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise UserError(
-            f"parquet:{path} needs pyarrow; install it with `pip install pyarrow`"
-        ) from error
+    import pyarrow.parquet  # slow to import
+
     with path.open("rb") as file:
         try:
-            batches = pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=4096)
-            records = itertools.chain.from_iterable(batch.to_pylist() for batch in batches)
-            for row, record in enumerate(records):
+            for row, record in enumerate(_parquet_records(pyarrow.parquet.ParquetFile(file))):
                 # A column is null where a record of another shape has no such field.
                 record = {key: value for key, value in record.items() if value is not None}
                 yield _example(record, id=f"{path.name}:{row}", place=f"{path}, row {row}")
-        except pyarrow.ArrowInvalid as error:
+        except (pyarrow.ArrowException, OSError) as error:  # OSError: a page that is damaged
             raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+
+
+def _parquet_records(file: Any) -> Iterator[dict[str, Any]]:
+    # Group by group: a batch over two of them fails where nested columns hold dictionaries.
+    for group in range(file.num_row_groups):
+        for batch in file.iter_batches(batch_size=4096, row_groups=[group]):
+            yield from batch.to_pylist()
 
 
 def _read_tfds(name: str, split: str, data_dir: epath.Path) -> Iterator[Example]:
@@ -146,10 +148,12 @@ def _read_tfds(name: str, split: str, data_dir: epath.Path) -> Iterator[Example]
 def _to_text(value: Any) -> Any:
     """Undoes what TFDS does to JSON: bytes, arrays, and a list of dicts as a dict of lists."""
     if isinstance(value, bytes):
-        return value.decode()
+        return _decoded(value)
     if isinstance(value, dict):
         fields = {key: _to_text(field) for key, field in value.items()}
-        rows = zip(*fields.values(), strict=True)
+        if not all(isinstance(field, list) for field in fields.values()):
+            return fields  # one dict, no list of them
+        rows = zip(*fields.values(), strict=False)
         return [dict(zip(fields, row, strict=True)) for row in rows]
     if hasattr(value, "tolist"):
         return _to_text(value.tolist())
@@ -158,25 +162,25 @@ def _to_text(value: Any) -> Any:
     return value
 
 
+def _decoded(value: bytes) -> str | bytes:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value  # an image, say: in its way only where a text is wanted
+
+
 def _read_corpus(spec: str, split: str, data_dir: epath.Path) -> Iterator[Example]:
     name = spec.removeprefix("jaster/")
     known = corpora.names()
     if name not in known:
+        near = ", ".join(difflib.get_close_matches(name, known, n=3, cutoff=0.4))
         raise UserError(
-            f"unknown source {spec!r}; write jsonl:PATH, parquet:PATH, tfds:NAME, or one of the "
-            f"corpora {', '.join(known)}"
+            f"unknown source {spec!r}; write jsonl:PATH, parquet:PATH, tfds:NAME, or the name of a"
+            f" corpus that `jaxllm data list` shows{near and f', such as {near}'}"
         )
-    return _corpus_examples(name, corpora.load(name, split, data_dir=data_dir))
-
-
-def _corpus_examples(name: str, rows: Iterable[dict[str, Any]]) -> Iterator[Example]:
-    for row in rows:
-        asked = row["instruction"] or row["input"]
-        record = (
-            {field: row[field] for field in ("instruction", "input", "output")}
-            if asked
-            else {"text": row["output"]}
-        )
+    for row in corpora.load(name, split, data_dir=data_dir):
+        is_text = "messages" not in row and not (row["instruction"] or row["input"])
+        record = {"text": row["output"]} if is_text else row
         yield _example(record, id=row["id"], place=f"{name}, row {row['index']}")
 
 

@@ -82,6 +82,12 @@ def test_bytes_that_are_no_text_are_named(tmp_path) -> None:
         read_source(f"jsonl:{tmp_path}/a.jsonl", data_dir=tmp_path)
 
 
+def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path) -> None:
+    lines = [json.dumps({"text": text}) for text in ("a", "b")]
+    (tmp_path / "a.jsonl").write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    assert _answers(read_source(f"jsonl:{tmp_path}/a.jsonl", data_dir=tmp_path)) == ["a", "b"]
+
+
 def test_a_json_array_is_told_apart(tmp_path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([ALPACA], indent=1))
     with pytest.raises(UserError, match=r"line 1: .*one JSON object a line"):
@@ -119,11 +125,47 @@ def test_parquet(tmp_path) -> None:
         read_source(f"parquet:{tmp_path}/bad.parquet", data_dir=tmp_path)
 
 
-def test_parquet_without_pyarrow(tmp_path, monkeypatch) -> None:
-    (tmp_path / "a.parquet").write_bytes(b"")
-    monkeypatch.setitem(sys.modules, "pyarrow", None)
-    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
-    with pytest.raises(UserError, match="pip install"):
+def test_parquet_with_nested_messages(tmp_path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    role = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+    turn = pyarrow.struct(
+        [
+            ("content", pyarrow.large_string()),
+            ("role", role),
+            ("tokens", pyarrow.list_(pyarrow.int64())),
+        ]
+    )
+    schema = pyarrow.schema([("messages", pyarrow.list_(turn)), ("score", pyarrow.float64())])
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"問{i}", "tokens": None},
+                {"role": "assistant", "content": f"答{i}", "tokens": [1, 2]},
+            ],
+            "score": None,
+        }
+        for i in range(5)
+    ]
+    table = pyarrow.Table.from_pylist(rows, schema=schema)
+    parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2)
+    examples = read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path)
+    assert _answers(examples) == [f"答{i}" for i in range(5)]
+    assert [message.role for message in examples[4].messages] == ["user", "assistant"]
+
+    table = pyarrow.Table.from_pylist([rows[0], {"messages": [None], "score": 1.0}], schema=schema)
+    parquet.write_table(table, tmp_path / "b.parquet")
+    with pytest.raises(UserError, match=r"b\.parquet, row 1: `messages\[0\]` must be an object"):
+        read_source(f"parquet:{tmp_path}/b.parquet", data_dir=tmp_path)
+
+
+def test_a_damaged_page_of_a_parquet_file_is_told(tmp_path) -> None:
+    pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    table = pyarrow.Table.from_pylist([{"text": f"文{i} " * 50} for i in range(100)])
+    parquet.write_table(table, tmp_path / "a.parquet", use_dictionary=False)
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[4:400] = bytes(396)
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(UserError, match="not a readable Parquet file"):
         read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path)
 
 
@@ -148,9 +190,20 @@ def test_a_corpus_by_its_name_and_by_its_old_name(tmp_path, monkeypatch) -> None
     assert asked[0] == ("mini/nli", "dev", str(tmp_path))
 
 
-def test_an_unknown_source_lists_what_there_is(tmp_path) -> None:
+def test_a_corpus_of_conversations(tmp_path, monkeypatch) -> None:
+    row = {"index": 0, "id": "c0", **CHAT}
+    monkeypatch.setattr(sources.corpora, "names", lambda: ["chat"])
+    monkeypatch.setattr(sources.corpora, "load", lambda name, split, *, data_dir: [row])
+    (example,) = read_source("chat", data_dir=tmp_path)
+    assert example.id == "c0"
+    assert [(m.role, m.content) for m in example.messages] == [("user", "a"), ("assistant", "b")]
+
+
+def test_an_unknown_source_names_what_is_like_it(tmp_path) -> None:
     with pytest.raises(UserError, match=r"jsonl:PATH.*mini/nli"):
         read_source("mini/nil", data_dir=tmp_path)
+    with pytest.raises(UserError, match=r"`jaxllm data list` shows$"):
+        read_source("!!", data_dir=tmp_path)
 
 
 def test_tfds_that_is_not_there(tmp_path) -> None:
@@ -158,31 +211,72 @@ def test_tfds_that_is_not_there(tmp_path) -> None:
         read_source("tfds:no_such_dataset", data_dir=tmp_path)
 
 
+def _tfds(tmp_path, name, fields, rows) -> None:
+    """Prepares the TensorFlow dataset `name` with one split, train."""
+    import tensorflow_datasets as tfds
+
+    def info(self):
+        features = tfds.features.FeaturesDict(fields)
+        return tfds.core.DatasetInfo(builder=self, features=features)
+
+    members = {
+        "VERSION": tfds.core.Version("1.0.0"),
+        "pkg_dir_path": tmp_path,
+        "_info": info,
+        "_split_generators": lambda self, dl_manager: {"train": enumerate(rows)},
+        "_generate_examples": lambda self: iter(()),
+        "__module__": __name__,
+    }
+    builder = type(name, (tfds.core.GeneratorBasedBuilder,), members)(
+        data_dir=tmp_path, file_format="array_record"
+    )
+    builder.download_and_prepare()
+
+
 def test_tfds(tmp_path) -> None:
     import tensorflow_datasets as tfds
 
-    class ChatPairs(tfds.core.GeneratorBasedBuilder):
-        VERSION = tfds.core.Version("1.0.0")
-        pkg_dir_path = tmp_path
-
-        def _info(self):
-            turn = {"role": tfds.features.Text(), "content": tfds.features.Text()}
-            features = tfds.features.FeaturesDict({"messages": tfds.features.Sequence(turn)})
-            return tfds.core.DatasetInfo(builder=self, features=features)
-
-        def _split_generators(self, dl_manager):
-            return {"train": self._generate_examples()}
-
-        def _generate_examples(self):
-            for i in range(3):
-                turns = [("user", f"問{i}"), ("assistant", f"答{i}")]
-                yield i, {"messages": [{"role": r, "content": c} for r, c in turns]}
-
-    builder = ChatPairs(data_dir=tmp_path, file_format="array_record")
-    builder.download_and_prepare()
+    turn = {"role": tfds.features.Text(), "content": tfds.features.Text()}
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"問{i}"},
+                {"role": "assistant", "content": f"答{i}"},
+            ]
+        }
+        for i in range(3)
+    ]
+    _tfds(tmp_path, "ChatPairs", {"messages": tfds.features.Sequence(turn)}, rows)
     examples = read_source("tfds:chat_pairs", data_dir=tmp_path)
     assert sorted(_answers(examples)) == ["答0", "答1", "答2"]
     assert [m.role for m in examples[0].messages] == ["user", "assistant"]
     assert "tensorflow" not in sys.modules
     with pytest.raises(UserError, match="split 'test'"):
         read_source("tfds:chat_pairs", split="test", data_dir=tmp_path)
+
+
+def test_tfds_with_fields_that_are_no_text(tmp_path) -> None:
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    fields = {
+        "instruction": tfds.features.Text(),
+        "input": tfds.features.Text(),
+        "output": tfds.features.Text(),
+        "about": {"title": tfds.features.Text(), "year": np.int64},
+        "embedding": tfds.features.Tensor(shape=(2,), dtype=np.float32),
+        "bytes": tfds.features.Scalar(np.bytes_),
+    }
+    extra = {"about": {"title": "題", "year": 7}, "embedding": [0.5, 1.0], "bytes": b"\xff\xd8"}
+    _tfds(tmp_path, "AlpacaWithMore", fields, [ALPACA | extra])
+    (example,) = read_source("tfds:alpaca_with_more:1.0.0", data_dir=tmp_path)
+    assert (example.messages[0].context, example.messages[1].content) == ("1 2", "3")
+
+
+def test_tfds_whose_text_is_no_text_is_told(tmp_path) -> None:
+    import numpy as np
+    import tensorflow_datasets as tfds
+
+    _tfds(tmp_path, "RawBytes", {"text": tfds.features.Scalar(np.bytes_)}, [{"text": b"\xff"}])
+    with pytest.raises(UserError, match=r"tfds:raw_bytes, row 0: `text` must be a string"):
+        read_source("tfds:raw_bytes", data_dir=tmp_path)
