@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping
+from collections.abc import Container, Mapping, Sequence
 
 from jaxllm.tasks.task import Suite
 
@@ -15,7 +15,8 @@ class Aggregate:
 
     `categories` has the scored ones in the suite's order, `average` their mean (None if there is
     none). `missing_categories` and `missing_tasks` should enter it and have no score: an average
-    with anything missing is not the suite's average, and says so.
+    with anything missing is not the suite's average, and says so. `parts` has the suite's averages
+    over some of its tasks, those of which at least one was scored.
     """
 
     categories: Mapping[str, float]
@@ -23,31 +24,52 @@ class Aggregate:
     average: float | None
     missing_categories: tuple[str, ...]
     missing_tasks: tuple[str, ...]
+    parts: Mapping[str, float]
 
 
 def aggregate(suite: Suite, headlines: Mapping[str, float]) -> Aggregate:
     """Means of a suite from its tasks' headline means (task name -> mean).
 
     A category is the plain mean of its tasks, the average the plain mean of the categories, as
-    llm-jp-eval has it. Tasks without a category are run but enter no mean; scores of tasks that are
+    llm-jp-eval has it; an average over a part of the tasks is the mean of the categories' means
+    over that part. Tasks without a category are run but enter no mean; scores of tasks that are
     not in the suite are ignored.
     """
-    by_category: dict[str, list[float]] = {category: [] for category in suite.categories}
-    missing_tasks = []
-    for task in suite.tasks:
-        if task.category is None:
-            continue
-        if task.name in headlines:
-            by_category[task.category].append(headlines[task.name])
-        elif task.category not in suite.not_averaged:
-            missing_tasks.append(task.name)
-    categories = {name: statistics.fmean(values) for name, values in by_category.items() if values}
     averaged = [name for name in suite.categories if name not in suite.not_averaged]
-    present = [categories[name] for name in averaged if name in categories]
+    categories = _category_means(suite, headlines, {task.name for task in suite.tasks})
+    parts = {
+        name: _mean_over(averaged, _category_means(suite, headlines, some))
+        for name, some in suite.parts.items()
+    }
     return Aggregate(
         categories=categories,
         average_name=suite.average_name,
-        average=statistics.fmean(present) if present else None,
+        average=_mean_over(averaged, categories),
         missing_categories=tuple(name for name in averaged if name not in categories),
-        missing_tasks=tuple(missing_tasks),
+        missing_tasks=tuple(
+            task.name
+            for task in suite.tasks
+            if task.category in averaged and task.name not in headlines
+        ),
+        parts={name: mean for name, mean in parts.items() if mean is not None},
     )
+
+
+def _mean_over(averaged: Sequence[str], categories: Mapping[str, float]) -> float | None:
+    present = [categories[name] for name in averaged if name in categories]
+    return statistics.fmean(present) if present else None
+
+
+def _category_means(
+    suite: Suite, headlines: Mapping[str, float], some: Container[str]
+) -> dict[str, float]:
+    """The mean of each category over the scored tasks that are among `some`, by name."""
+    scored = {
+        category: [
+            headlines[task.name]
+            for task in suite.tasks
+            if task.category == category and task.name in some and task.name in headlines
+        ]
+        for category in suite.categories
+    }
+    return {category: statistics.fmean(means) for category, means in scored.items() if means}

@@ -7,11 +7,13 @@ import difflib
 from collections.abc import Iterable
 from typing import Any
 
+from jaxllm import corpora
 from jaxllm.errors import UserError
 from jaxllm.tasks.suites import (
     llm_jp_eval_v1_0,
     llm_jp_eval_v1_3_1,
     llm_jp_eval_v1_4_1,
+    llm_jp_eval_v2_1,
     mini_v1,
 )
 from jaxllm.tasks.task import Suite, Task
@@ -19,7 +21,13 @@ from jaxllm.tasks.task import Suite, Task
 JSONL_PREFIX = "jsonl:"
 _SUITES = {
     pinned.SUITE.name: pinned.SUITE
-    for pinned in (mini_v1, llm_jp_eval_v1_0, llm_jp_eval_v1_3_1, llm_jp_eval_v1_4_1)
+    for pinned in (
+        mini_v1,
+        llm_jp_eval_v1_0,
+        llm_jp_eval_v1_3_1,
+        llm_jp_eval_v1_4_1,
+        llm_jp_eval_v2_1,
+    )
 }
 _TASKS = {task.name: task for suite in _SUITES.values() for task in suite.tasks}
 
@@ -64,10 +72,15 @@ def get_task(name: str, **changes: Any) -> Task:
     else:
         raise _unknown("task", name, _TASKS)
     fields = {field.name for field in dataclasses.fields(Task)} - {"name"}
-    for field in changes:
+    for field, value in changes.items():
         if field not in fields:
             raise _unknown("task field", field, fields)
-    return dataclasses.replace(task, **changes)
+        # A config's lists and the command line's tuples are the same thing here.
+        changes[field] = tuple(value) if isinstance(value, list) else value
+    task = dataclasses.replace(task, **changes)
+    if "corpus" in changes and not task.corpus.startswith(JSONL_PREFIX):
+        corpora.get(task.corpus)
+    return task
 
 
 def _unknown(kind: str, name: str, known: Iterable[str]) -> UserError:

@@ -27,7 +27,7 @@ def write_chatml(writer: SpanWriter, messages: Sequence[Message]) -> None:
             f"template chatml needs the special token {missing[0]}, which the tokenizer "
             f'{writer.tokenizer.name} has not; use the template "llm_jp_3" or "plain"'
         )
-    mark = unused_mark(message.content + message.context for message in messages)
+    mark = unused_mark(text_with_context(message) for message in messages)
     for message in messages:
         writer.marked_text(f"<|im_start|>{message.role}\n", mark=mark)
         text = special.mask(text_with_context(message), mark)
@@ -57,7 +57,7 @@ def write_chat(
     """
     tokenizer = writer.tokenizer
     special = tokenizer.special
-    mark = unused_mark(message.content + message.context for message in messages)
+    mark = unused_mark(text_with_context(message) for message in messages)
     turns = [
         {"role": message.role, "content": special.mask(text_with_context(message), mark)}
         for message in messages
@@ -98,8 +98,9 @@ def write_chat(
 
 
 def text_with_context(message: Message) -> str:
-    """Returns a message as one text, the context behind the content with a blank line between."""
-    return "\n\n".join(filter(None, (message.content, message.context)))
+    """Returns a message as one text: content, answer format, context, blank lines between them."""
+    parts = (message.content, message.answer_format, message.context)
+    return "\n\n".join(filter(None, parts))
 
 
 def _answer_end(full: str, start: int, own: str, special: SpecialTokens) -> tuple[int, bool]:

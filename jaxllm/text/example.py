@@ -13,11 +13,15 @@ Role = Literal["system", "user", "assistant"]
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Message:
-    """One turn; `context` is the Alpaca / llm-jp "入力" that stands beside a user's instruction."""
+    """One turn; `context` is the Alpaca / llm-jp "入力" that stands beside a user's instruction.
+
+    `answer_format` tells a model in which form to answer, llm-jp-eval 2's "回答形式".
+    """
 
     role: Role
     content: str
     context: str = ""
+    answer_format: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

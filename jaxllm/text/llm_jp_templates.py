@@ -1,10 +1,12 @@
-"""The prompts of llm-jp: llm-jp-eval 1.0 and 1.3, and the llm-jp-3 conversations.
+"""The prompts of llm-jp: llm-jp-eval 1.0, 1.3 and 2, and the llm-jp-3 conversations.
 
 Scores depend on every character of the strings in this file.
 """
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 from collections.abc import Sequence
 
 from jaxllm.errors import UserError
@@ -33,8 +35,8 @@ def write_v1_0(writer: SpanWriter, messages: Sequence[Message]) -> None:
     pending = _V1_0
     for message in messages:
         if message.role == "user":
-            if message.content:
-                pending += f"\n### 指示\n{message.content}"
+            if instruction := _instruction(message):
+                pending += f"\n### 指示\n{instruction}"
             if message.context:
                 pending += "\n" * (asked == 1) + f"\n\n### 入力：\n{message.context}"
             pending += "\n### 回答：\n"
@@ -78,9 +80,74 @@ def write_llm_jp_3(writer: SpanWriter, messages: Sequence[Message]) -> None:
             writer.token(writer.tokenizer.eos_id, trained=True)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Headings:
+    instruction: str
+    answer_format: str
+    input: str
+    response: str
+
+
+_JAPANESE = _Headings("### 指示", "### 回答形式", "### 入力:", "### 応答:")
+_ENGLISH = _Headings("### Instruction", "### Answer Format", "### Input:", "### Response:")
+
+
+def write_v2_ja(writer: SpanWriter, messages: Sequence[Message]) -> None:
+    """The prompt of llm-jp-eval 2 for Japanese data sets, as its Jinja template renders.
+
+    It begins with a newline and ends behind the last heading. Earlier turns are its examples:
+    a part of the question, so that only the last answer is trained.
+    """
+    _write_v2(writer, messages, _JAPANESE)
+
+
+def write_v2_en(writer: SpanWriter, messages: Sequence[Message]) -> None:
+    """The same for English data sets."""
+    _write_v2(writer, messages, _ENGLISH)
+
+
+def _write_v2(writer: SpanWriter, messages: Sequence[Message], headings: _Headings) -> None:
+    for message, role in zip(messages, itertools.cycle(("user", "assistant")), strict=False):
+        if message.role != role:
+            raise UserError(
+                f"the templates llm_jp_v2 take a user turn and its answer by turns, not a"
+                f" {message.role} message where the {role} should speak; use another template"
+            )
+    questions, answers = messages[::2], messages[1::2]
+    first = questions[0]
+    instruction = first.content if first.context else ""
+    text = f"\n{headings.instruction}\n{instruction}\n" if instruction else ""
+    if first.answer_format:
+        text += f"\n{headings.answer_format}\n{first.answer_format}\n"
+    asked = [
+        f"{headings.input}\n{_without(instruction, question)}\n{headings.response}"
+        for question in questions
+    ]
+    shots = [
+        f"\n<example_{number}>\n{question}\n{answer.content}\n</example_{number}>"
+        for number, (question, answer) in enumerate(zip(asked[:-1], answers, strict=False), 1)
+    ]
+    if shots:
+        text += "\n<examples>" + "".join(shots) + "\n</examples>\n"
+    writer.text(text + asked[-1])
+    if len(answers) == len(questions):
+        writer.text(answers[-1].content, trained=True)
+        writer.token(writer.tokenizer.eos_id, trained=True)
+
+
+def _without(instruction: str, question: Message) -> str:
+    content = "" if question.content == instruction else question.content
+    return "\n\n".join(filter(None, (content, question.context)))
+
+
 def _question(message: Message) -> str:
-    instruction = f"\n\n### 指示:\n{message.content}" if message.content else ""
-    return instruction + (f"\n\n### 入力:\n{message.context}" if message.context else "")
+    instruction = _instruction(message)
+    question = f"\n\n### 指示:\n{instruction}" if instruction else ""
+    return question + (f"\n\n### 入力:\n{message.context}" if message.context else "")
+
+
+def _instruction(message: Message) -> str:
+    return "\n\n".join(filter(None, (message.content, message.answer_format)))
 
 
 def _write_answer(writer: SpanWriter, pending: str, message: Message) -> str:

@@ -91,9 +91,10 @@ def get_template(
 ) -> Template:
     """Returns the template of a name.
 
-    "plain" writes the texts as they are, with eos at the end. "llm_jp_v1.0" and "llm_jp_v1.3" are
-    the prompts of llm-jp-eval, "llm_jp_3" the conversations of the llm-jp-3 instruct models,
-    "chatml" the `<|im_start|>` format, and "chat" the Jinja template of the tokenizer given here.
+    "plain" writes the texts as they are, with eos at the end. "llm_jp_v1.0", "llm_jp_v1.3",
+    "llm_jp_v2_ja" and "llm_jp_v2_en" are the prompts of llm-jp-eval, "llm_jp_3" the conversations
+    of the llm-jp-3 instruct models, "chatml" the `<|im_start|>` format, and "chat" the Jinja
+    template of the tokenizer given here.
 
     `date` (YYYY-MM-DD) and `variables` (such as `enable_thinking`) reach the Jinja template alone.
     """
@@ -127,6 +128,8 @@ _WRITERS: dict[str, Callable[[SpanWriter, Sequence[Message]], None]] = {
     "plain": _write_plain,
     "llm_jp_v1.0": llm_jp_templates.write_v1_0,
     "llm_jp_v1.3": llm_jp_templates.write_v1_3,
+    "llm_jp_v2_ja": llm_jp_templates.write_v2_ja,
+    "llm_jp_v2_en": llm_jp_templates.write_v2_en,
     "llm_jp_3": llm_jp_templates.write_llm_jp_3,
     "chatml": chat_template.write_chatml,
 }

@@ -7,21 +7,21 @@ JEMHopQA and NIILC are pinned here, where they differ from those of 1.3.
 
 from __future__ import annotations
 
-from jaxllm.tasks.suites.llm_jp_eval import suite_tasks
+from jaxllm.tasks.suites.llm_jp_eval import CHAR_F1, EXACT_MATCH, Member, suite_tasks
 from jaxllm.tasks.task import Suite
 
 _NAME = "llm-jp-eval/v1.0"
 _MEMBERS = (
-    ("jcommonsenseqa", "MC"),
-    ("jamp", "NLI"),
-    ("janli", "NLI"),
-    ("jnli", "NLI"),
-    ("jsem", "NLI"),
-    ("jsick", "NLI"),
-    ("jemhopqa", "QA"),
-    ("niilc", "QA"),
-    ("jsquad", "RC"),
-    ("jsts", None),
+    Member("jcommonsenseqa", "MC", EXACT_MATCH),
+    Member("jamp", "NLI", EXACT_MATCH),
+    Member("janli", "NLI", EXACT_MATCH),
+    Member("jnli", "NLI", EXACT_MATCH),
+    Member("jsem", "NLI", EXACT_MATCH),
+    Member("jsick", "NLI", EXACT_MATCH),
+    Member("jemhopqa", "QA", CHAR_F1),
+    Member("niilc", "QA", CHAR_F1),
+    Member("jsquad", "RC", CHAR_F1),
+    Member("jsts", None, ("pearson", "spearman")),
 )
 _CHANGES = {
     "jemhopqa": {
