@@ -17,7 +17,7 @@ BODY = (
     "{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
 )
 MESSAGES = [Message(role="user", content="<s>猫<s>"), Message(role="assistant", content="<s>はい")]
-TEMPLATES = ["plain", "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_3", "chatml", "chat"]
+TEMPLATES = ["plain", "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_v2_ja", "llm_jp_3", "chatml", "chat"]
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,7 @@ JINJA = (
     "{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-TEMPLATES = ["plain", "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_3", "chatml", "chat"]
+TEMPLATES = ["plain", "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_v2_ja", "llm_jp_3", "chatml", "chat"]
 
 ODD = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),
@@ -86,7 +86,8 @@ def test_template_prefix(tokenizer, name, texts, context, answer, bos):
     assert len(rendered.ids) > len(prompt)
 
 
-# The others write the past unlike the last turn: llm_jp_v1.0 without shots, the Jinja source above.
+# The others write the past unlike the last turn: llm_jp_v1.0 without shots, llm_jp_v2 as examples,
+# the Jinja source above.
 @pytest.mark.parametrize("name", ["plain", "llm_jp_v1.3", "llm_jp_3", "chatml"])
 def test_each_turn_of_a_conversation_is_trained_behind_its_own_prompt(tokenizer, name):
     messages = []

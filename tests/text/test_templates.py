@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 
+import jinja2
 import numpy as np
 import pytest
 
@@ -13,8 +16,8 @@ from jaxllm.text.tokenizer import load_tokenizer
 from jaxllm.text.train_sentencepiece import train_sentencepiece
 
 
-def user(content, context=""):
-    return Message(role="user", content=content, context=context)
+def user(content, context="", answer_format=""):
+    return Message(role="user", content=content, context=context, answer_format=answer_format)
 
 
 def assistant(content):
@@ -56,6 +59,12 @@ PROMPTS = [
         f"{V1_0}\n\n### 入力：\n甲\n### 回答：\na\n\n### 入力：\n乙\n### 回答：\n",
     ),
     ("llm_jp_v1.0", [user("指示文", "甲")], f"{V1_0}\n\n\n### 入力：\n甲\n### 回答：\n"),
+    (
+        "llm_jp_v1.3",
+        [user("指示文", "甲", "形式")],
+        f"{WITH_INPUT}\n\n### 指示:\n指示文\n\n形式\n\n### 入力:\n甲\n\n### 応答:\n",
+    ),
+    ("plain", [user("指示文", "甲", "形式")], "指示文\n\n形式\n\n甲"),
     ("llm_jp_3", [user("猫？")], f"{OPENING}\n\n### 指示:\n猫？\n\n### 応答:\n"),
     (
         "llm_jp_3",
@@ -88,7 +97,11 @@ def test_the_prompt_reads_as_written_down(byte_level_folder, name, messages, tex
 
 def test_the_stored_prompts(spec_dir, byte_level_folder):
     tokenizer = load_tokenizer(byte_level_folder)
-    names = {"prompt_v1.0": "llm_jp_v1.0", "prompt_v1.3_to_v1.4": "llm_jp_v1.3"}
+    names = {
+        "prompt_v1.0": "llm_jp_v1.0",
+        "prompt_v1.3_to_v1.4": "llm_jp_v1.3",
+        "prompt_v2_ja": "llm_jp_v2_ja",
+    }
     lines = (spec_dir / "metric_cases.jsonl").read_text(encoding="utf-8").splitlines()
     cases = [case for case in map(json.loads, lines) if case["metric"] in names]
     assert {case["metric"] for case in cases} == set(names)
@@ -100,8 +113,87 @@ def test_the_stored_prompts(spec_dir, byte_level_folder):
             messages += [user(instruction, shot["input"]), assistant(shot["output"])]
             instruction = ""
         messages.append(user(instruction, given["input"]))
+        messages[0] = dataclasses.replace(
+            messages[0], answer_format=given.get("answer_pattern", "")
+        )
         ids = get_template(names[case["metric"]]).prompt_ids(tokenizer, messages, bos="never")
         assert tokenizer.decode(ids) == case["expected"]
+
+
+V2 = """{%- if dataset_instruction %}
+### 指示
+{{ dataset_instruction }}
+{% endif -%}
+{%- if answer_pattern %}
+### 回答形式
+{{ answer_pattern }}
+{% endif -%}
+{%- if few_shots %}
+<examples>
+{%- for shot in few_shots %}
+<example_{{ loop.index }}>
+### 入力:
+{{ shot.input }}
+### 応答:
+{{ shot.output }}
+</example_{{ loop.index }}>
+{%- endfor %}
+</examples>
+{% endif -%}
+### 入力:
+{{ input }}
+### 応答:"""
+TO_ENGLISH = {
+    "指示": "Instruction",
+    "回答形式": "Answer Format",
+    "入力": "Input",
+    "応答": "Response",
+}
+
+
+@pytest.mark.parametrize(
+    "instruction, pattern, num_shots, language",
+    list(itertools.product(["指示\n文", ""], ["形式", ""], [0, 1, 3], ["ja", "en"])),
+)
+def test_the_prompt_of_v2_is_what_its_jinja_template_renders(
+    byte_level_folder, instruction, pattern, num_shots, language
+):
+    source = V2
+    if language == "en":
+        for japanese, english in TO_ENGLISH.items():
+            source = source.replace(f"### {japanese}", f"### {english}")
+    shots = [{"input": f"問{n}\n", "output": f"<answer>{n}</answer>"} for n in range(num_shots)]
+    expected = jinja2.Template(source).render(
+        dataset_instruction=instruction, answer_pattern=pattern, few_shots=shots, input="問"
+    )
+    messages = []
+    for shot in [*shots, {"input": "問", "output": ""}]:
+        question = user(instruction, shot["input"], "" if messages else pattern)
+        messages += [question, assistant(shot["output"])]
+    tokenizer = load_tokenizer(byte_level_folder)
+    template = get_template(f"llm_jp_v2_{language}")
+    ids = template.prompt_ids(tokenizer, messages[:-1], bos="never")
+    assert tokenizer.decode(ids) == expected
+    # One text, tokenized as a whole.
+    assert ids.tolist() == list(tokenizer.encode(expected))
+
+
+def test_v2_without_a_context_asks_the_content(byte_level_folder):
+    tokenizer = load_tokenizer(byte_level_folder)
+    ids = get_template("llm_jp_v2_ja").prompt_ids(
+        tokenizer, [user("猫？"), assistant("はい"), user("犬？", "文")], bos="never"
+    )
+    assert tokenizer.decode(ids) == (
+        "\n<examples>\n<example_1>\n### 入力:\n猫？\n### 応答:\nはい\n</example_1>\n</examples>\n"
+        "### 入力:\n犬？\n\n文\n### 応答:"
+    )
+
+
+def test_v2_takes_turns_and_nothing_else(tokenizer):
+    template = get_template("llm_jp_v2_en")
+    for messages in ([system("x"), user("a")], [user("a"), user("b")]):
+        with pytest.raises(UserError, match="by turns"):
+            template.prompt_ids(tokenizer, messages)
 
 
 def test_trained_spans_are_the_answers_and_what_ends_them(tokenizer):
@@ -117,6 +209,8 @@ def test_trained_spans_are_the_answers_and_what_ends_them(tokenizer):
     assert shown("llm_jp_v1.3") == (
         f"<s>{OPENING}\n\n### 指示:\n猫？\n\n### 応答:\n[[はい]]{question}[[いいえ</s>]]"
     )
+    assert shown("llm_jp_v2_ja").endswith("### 入力:\n犬？\n### 応答:[[いいえ</s>]]")
+    assert shown("llm_jp_v2_ja").count("[[") == 1
     assert shown("plain") == "<s>猫？[[はい]]犬？[[いいえ</s>]]"
     assert shown("chatml").count("<|im_end|>]]") == 2
 
