@@ -10,10 +10,11 @@ from jaxllm.metrics.scores import Scores, score_each
 
 
 def chrf(predictions: Sequence[str], references: Sequence[str]) -> Scores:
-    """Mean sentence chrF2 over samples, 0-1: character n-grams up to 6, blanks ignored."""
+    """Mean sentence chrF2 over samples, 0-100: character n-grams up to 6, blanks ignored."""
     metric = CHRF()
     return score_each(
-        lambda prediction, reference: metric.sentence_score(prediction, [reference]).score / 100,
+        lambda prediction, reference: metric.sentence_score(prediction, [reference]).score,
         predictions,
         references,
+        maximum=100.0,
     )

@@ -19,7 +19,7 @@ def set_f1(predictions: Sequence[str], references: Sequence[str]) -> Scores:
 def _line_f1(prediction: str, reference: str) -> float:
     predicted = {line.strip() for line in prediction.split("\n")}
     expected = [line.strip() for line in reference.split("\n")]
-    precision = sum(line in expected for line in predicted) / len(predicted)
+    precision = len(predicted.intersection(expected)) / len(predicted)
     recall = sum(line in predicted for line in expected) / len(expected)
     if not precision + recall:
         return 0.0

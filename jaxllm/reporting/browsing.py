@@ -9,7 +9,9 @@ from jaxllm.reporting.boards import Board, role_of
 from jaxllm.reporting.results import Result, read_samples
 
 DEFAULT_LIMIT = 100
-RIGHT_FROM = 0.5  # a headline score from here on counts as a right answer when browsing
+RIGHT_FROM = (
+    0.5  # a headline score from this share of the best on counts as a right answer when browsing
+)
 
 
 def browsable_samples(board: Board, *, limit: int = DEFAULT_LIMIT) -> dict[str, Any]:
@@ -18,7 +20,7 @@ def browsable_samples(board: Board, *, limit: int = DEFAULT_LIMIT) -> dict[str, 
     Shape: `texts` holds every distinct text once and is pointed into by index;
     `runs: [{label, role}]`; `tasks: [{name, category, metric, total, samples}]`, a sample being
     `{id, gold, answers}` with one answer for each run, None where a run was not asked, otherwise
-    `{prompt, prediction, output, score, finish}`.
+    `{prompt, prediction, output, score, finish}`, the score as a share of the best there is.
     """
     texts: dict[str, int] = {}
     names = dict.fromkeys(task for run in board.runs for task in run.tasks)
@@ -58,11 +60,12 @@ def _task(board: Board, name: str, limit: int, texts: dict[str, int]) -> dict[st
 def _answer(
     run: Result, task: str, sample: dict[str, Any], texts: dict[str, int]
 ) -> dict[str, Any]:
+    score = sample["scores"].get(run.tasks[task]["headline"])
     return {
         "prompt": _index(texts, sample["prompt"]),
         "prediction": _index(texts, sample["prediction"]),
         "output": _index(texts, sample["output"]),
-        "score": sample["scores"].get(run.tasks[task]["headline"]),
+        "score": None if score is None else score / run.maximum(task),
         "finish": sample.get("finish_reason"),
     }
 

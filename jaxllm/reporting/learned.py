@@ -109,9 +109,9 @@ def average_difference(before: Result, after: Result) -> Interval | None:
 
 
 def _scores(result: Result, task: str) -> dict[str, float]:
-    headline = result.tasks[task]["headline"]
+    headline, maximum = result.tasks[task]["headline"], result.maximum(task)
     return {
-        sample["id"]: float(sample["scores"][headline])
+        sample["id"]: float(sample["scores"][headline]) / maximum
         for sample in read_samples(result, task)
         if headline in sample["scores"]
     }
