@@ -3,6 +3,7 @@
     FOLDER/result.json               scores with their provenance; written last, so it marks the end
     FOLDER/samples/<task>.jsonl      one line a sample: prompt, output, prediction, gold, scores
     FOLDER/timings.json              how long it took; apart, so that equal runs leave equal results
+    FOLDER/journal/                  the answers as they came, where a model was asked
 
 A folder that is incomplete or contradicts itself raises DamagedResult; it is never read in part.
 """
@@ -44,11 +45,22 @@ class Result:
 
     @property
     def categories(self) -> dict[str, dict[str, Any]]:
-        """The scored categories; for tasks asked without a suite, each scored task by its name."""
+        """The scored categories; for tasks asked without a suite, each scored task by its name.
+
+        All as shares of the best there is, so that they can stand side by side.
+        """
         if self.record["suite"] is not None:
             return self.record["categories"]
-        headlines = {name: task["metrics"][task["headline"]] for name, task in self.tasks.items()}
-        return {name: score for name, score in headlines.items() if "missing" not in score}
+        return {
+            name: _as_shares(task["metrics"][task["headline"]], self.maximum(name))
+            for name, task in self.tasks.items()
+            if "missing" not in task["metrics"][task["headline"]]
+        }
+
+    def maximum(self, task: str) -> float:
+        """The best score there is by a task's headline metric: 100 for BLEU, 1 for most."""
+        measured = self.tasks[task]
+        return measured["metrics"][measured["headline"]].get("maximum", 1.0)
 
     def category_of(self, task: str) -> str | None:
         """The category that a task's score enters, in the sense of `categories`."""
@@ -93,12 +105,27 @@ def write_result(
         if path not in files:
             path.unlink()
     for path, lines in files.items():
-        _write(path, "".join(f"{_to_json(line)}\n" for line in lines))
+        write_whole_file(path, "".join(f"{to_json(line)}\n" for line in lines))
     if timings is not None:
-        _write(folder / "timings.json", f"{_to_json(timings, indent=1)}\n")
+        write_whole_file(folder / "timings.json", f"{to_json(timings, indent=1)}\n")
     record = {"schema": SCHEMA, **record}
-    _write(folder / "result.json", f"{_to_json(record, indent=1)}\n")
+    write_whole_file(folder / "result.json", f"{to_json(record, indent=1)}\n")
     return read_result(folder)
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """JSON of a result file: text as it is, and no number that is none."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
+
+
+def write_whole_file(path: epath.Path, text: str) -> None:
+    """Writes a file so that a reader sees the whole of it or none; its folder is there.
+
+    Half a surrogate pair, which UTF-8 cannot hold, is written as JSON's escape for it.
+    """
+    unfinished = path.with_name(f".{path.name}.unfinished")
+    unfinished.write_bytes(text.encode("utf-8", errors="backslashreplace"))
+    unfinished.replace(path)
 
 
 def read_result(folder: str | epath.Path) -> Result:
@@ -164,12 +191,20 @@ def find_results(folders: Iterable[str | epath.Path]) -> Found:
 
 def _result_folders(folder: epath.Path, depth: int) -> Iterator[epath.Path]:
     names = {path.name: path for path in folder.iterdir()}
-    if "result.json" in names or "samples" in names:
+    if "result.json" in names or "samples" in names or list(names) == ["journal"]:
         yield folder
     elif depth:
         for name in sorted(names):
             if name not in _NOT_SEARCHED and not name.startswith(".") and names[name].is_dir():
                 yield from _result_folders(names[name], depth - 1)
+
+
+def _as_shares(measured: Mapping[str, Any], maximum: float) -> dict[str, Any]:
+    interval = measured.get("interval")
+    return {
+        "mean": measured["mean"] / maximum,
+        "interval": interval and [end / maximum for end in interval],
+    }
 
 
 def _samples_file(folder: epath.Path, task: str) -> epath.Path:
@@ -213,6 +248,9 @@ def _check_score(measured: dict[str, Any], where: str) -> None:
     for number in (measured["mean"], *(interval or ())):
         if not isinstance(number, int | float) or not math.isfinite(number):
             raise ValueError(f"{where} is {number!r}, not a score")
+    maximum = measured.get("maximum", 1.0)
+    if not isinstance(maximum, int | float) or not 0 < maximum < math.inf:
+        raise ValueError(f"{where} has {maximum!r} for its maximum, not a number above 0")
     if interval is not None and len(interval) != 2:
         raise ValueError(f"{where} has {interval!r} for an interval, not [low, high]")
 
@@ -238,13 +276,3 @@ def _check_samples(result: Result, task: str) -> None:
                 f"{path}: mean {headline} over {len(scores)} scored samples is {mean:.6f},"
                 f" but result.json says {recorded:.6f}"
             )
-
-
-def _to_json(value: Any, indent: int | None = None) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent)
-
-
-def _write(path: epath.Path, text: str) -> None:
-    unfinished = path.with_name(f".{path.name}.unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    unfinished.replace(path)

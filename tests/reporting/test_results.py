@@ -49,7 +49,7 @@ def test_a_second_result_replaces_the_first_with_its_samples(make_result):
 @pytest.mark.parametrize("files_written", [0, 1, 2])  # two files of samples, then result.json
 def test_a_kill_while_writing_never_leaves_a_readable_half(make_result, monkeypatch, files_written):
     folder = make_result("sft", {"NLI": [1, 0], "QA": [1]}, folder="a").folder
-    write, written = results._write, []
+    write, written = results.write_whole_file, []
 
     def killed(path, text):
         if len(written) == files_written:
@@ -57,7 +57,7 @@ def test_a_kill_while_writing_never_leaves_a_readable_half(make_result, monkeypa
         written.append(path)
         write(path, text)
 
-    monkeypatch.setattr(results, "_write", killed)
+    monkeypatch.setattr(results, "write_whole_file", killed)
     with pytest.raises(KeyboardInterrupt):
         make_result("sft", {"NLI": [0, 0], "QA": [0]}, folder="a")
     with pytest.raises(DamagedResult, match="did not finish"):
