@@ -4,60 +4,29 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import time
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 from etils import epath
 
-from jaxllm.decode import Completion, Engine, Request
+from jaxllm.decode import Completion, Request
 from jaxllm.errors import MissingData, UserError
+from jaxllm.evaluators.ask import ask_completions, question_record
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import (
-    TaskOutcome,
-    not_asked,
-    record_outcomes,
-    score_answers,
-    timings_since,
-)
+from jaxllm.evaluators.generate_settings import GenerateSettings, resolve_tasks
+from jaxllm.evaluators.outcome import TaskOutcome, answered_outcome, not_asked
+from jaxllm.evaluators.record import model_entry, record_outcomes
 from jaxllm.metrics import MissingMetric, get_metric
 from jaxllm.models.decoder import Params
-from jaxllm.observe.progress import Progress
-from jaxllm.tasks import Sample, Suite, Task, data_sha256, get_suite, get_task, load_samples
+from jaxllm.tasks import Sample, Task, data_sha256, load_samples
+from jaxllm.tasks.registry import JSONL_PREFIX
 from jaxllm.text.example import Message
 from jaxllm.text.extraction import extract
 from jaxllm.text.templates import Template, get_template
 
 # What a blanked input holds: the block stands, its content is one ideographic space.
 _BLANK = "\u3000"
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class GenerateSettings:
-    """Fields of an entry with `type="generate"`.
-
-    `suite` runs all tasks of a suite but those whose data is not here, which are named; `task` one
-    (`mini/v1:nli`, `jsonl:PATH`), `tasks` several.
-    `num_shots`, `template`, `bos`, `metrics` and `max_new_tokens` replace what the task pins (the
-    result file says so); `template="chat"` asks in the model's own chat format.
-    `blank_inputs` is the control run: every input is blanked, so only what leaks through the
-    instruction can be scored. `kind` labels the run for reports (base, tuned, control, ...).
-    """
-
-    suite: str = ""
-    task: str = ""
-    tasks: tuple[str, ...] = ()
-    split: str = "test"
-    max_samples: int = 100
-    num_shots: int = -1
-    template: str = ""
-    bos: str = ""
-    metrics: tuple[str, ...] = ()
-    max_new_tokens: int = 0
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int = 0
-    blank_inputs: bool = False
-    kind: str = ""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -68,6 +37,7 @@ class _Asked:
     samples: list[Sample]
     requests: list[Request]
     data_sha256: str
+    shots_sha256: str | None
 
 
 class GenerateEvaluator:
@@ -77,7 +47,7 @@ class GenerateEvaluator:
 
     def __init__(self, settings: GenerateSettings, context: EvalContext) -> None:
         self.settings, self.context = settings, context
-        self.suite, tasks = _resolve(settings)
+        self.suite, tasks = resolve_tasks(settings)
         self._asked: list[_Asked] = []
         self._not_asked: list[TaskOutcome] = []
         for task in tasks:
@@ -94,25 +64,29 @@ class GenerateEvaluator:
         self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
     ) -> dict[str, float]:
         """Generates, scores, writes the result folder and returns the headline numbers."""
-        started = time.monotonic()
-        requests = [request for asked in self._asked for request in asked.requests]
-        engine = Engine(
-            params, self.context.model_config, self.context.tokenizer, mesh=self.context.mesh
-        )
-        with Progress("evaluating", total=len(requests), unit="requests") as bar:
-            completions = iter(engine.generate(requests, progress=bar.update))
+        runs = range(self.settings.num_runs)
+        requests = [
+            request
+            for asked in self._asked
+            for run in runs
+            for request in self._of_run(asked.requests, run)
+        ]
+        given = ask_completions(requests, params, self.context, folder)
+        answers = iter(given.answers)
         outcomes = [
-            self._score(asked, [next(completions) for _ in asked.requests]) for asked in self._asked
+            self._outcome(asked, [[next(answers) for _ in asked.requests] for _ in runs])
+            for asked in self._asked
         ]
         return record_outcomes(
             folder,
             self.suite,
             [*outcomes, *self._not_asked],
-            context=self.context,
+            model=model_entry(self.context, given.weights),
+            config=self.context.config,
             settings=dataclasses.asdict(self.settings),
             step=step,
             tokens=tokens,
-            timings=timings_since(started, len(requests)),
+            timings=given.timings,
         )
 
     def _prepare(self, task: Task) -> _Asked:
@@ -123,8 +97,9 @@ class GenerateEvaluator:
             data_dir=self.context.data_dir,
             max_samples=settings.max_samples,
         )
+        # What is unknown must not be found out after hours of answers.
+        extract(task.extraction, "")
         for metric in task.metrics:
-            # An unknown one must not be found out after hours of answers.
             with contextlib.suppress(MissingMetric):
                 get_metric(metric)
         if not samples:
@@ -143,8 +118,28 @@ class GenerateEvaluator:
             )
             for sample in samples
         ]
-        digest = data_sha256(task, split=settings.split, data_dir=self.context.data_dir)
-        return _Asked(task=task, samples=samples, requests=requests, data_sha256=digest)
+        return _Asked(
+            task=task,
+            samples=samples,
+            requests=requests,
+            data_sha256=data_sha256(task, split=settings.split, data_dir=self.context.data_dir),
+            shots_sha256=self._shots_sha256(task),
+        )
+
+    def _shots_sha256(self, task: Task) -> str | None:
+        if not task.num_shots or task.corpus.startswith(JSONL_PREFIX):
+            return None  # a file's shots are in the digest of its questions
+        return data_sha256(task, split="train", data_dir=self.context.data_dir)
+
+    def _of_run(self, requests: Sequence[Request], run: int) -> Sequence[Request]:
+        """The requests with the seed of one run; the first has the seed of the settings."""
+        if run == 0:
+            return requests
+        seed = int(np.random.SeedSequence([self.settings.seed, run]).generate_state(1)[0])
+        return [
+            dataclasses.replace(request, id=f"{request.id}#{run}", seed=seed)
+            for request in requests
+        ]
 
     def _prompt_ids(self, template: Template, task: Task, sample: Sample) -> Any:
         messages = sample.messages
@@ -152,57 +147,29 @@ class GenerateEvaluator:
             messages = (*messages[:-1], _blanked(messages[-1]))
         return template.prompt_ids(self.context.tokenizer, messages, bos=task.bos)
 
-    def _score(self, asked: _Asked, completions: list[Completion]) -> TaskOutcome:
-        task, tokenizer = asked.task, self.context.tokenizer
-        predictions = [extract(task.extraction, completion.text) for completion in completions]
-        golds = [sample.gold for sample in asked.samples]
-        scores, missing = score_answers(task, predictions, golds)
-        records = [
-            {
-                "id": sample.id,
-                "prompt": tokenizer.decode(list(request.prompt_ids), skip_special=False),
-                "output": completion.text,
-                "prediction": prediction,
-                "gold": sample.gold,
-                "scores": {
-                    name: result.per_sample[index]
-                    for name, result in scores.items()
-                    if result.per_sample is not None
-                },
-                "finish_reason": completion.finish_reason,
-                "num_prompt_tokens": len(request.prompt_ids),
-                "num_tokens": len(completion.token_ids),
-            }
-            for index, (sample, request, completion, prediction) in enumerate(
-                zip(asked.samples, asked.requests, completions, predictions, strict=True)
-            )
+    def _outcome(self, asked: _Asked, runs: Sequence[Sequence[Completion]]) -> TaskOutcome:
+        questions = [
+            question_record(self.context.tokenizer, sample, request.prompt_ids)
+            for sample, request in zip(asked.samples, asked.requests, strict=True)
         ]
-        return TaskOutcome(
-            task=task,
-            scores=scores,
-            missing=missing,
-            records=records,
+        answers = [
+            [
+                {
+                    "output": completion.text,
+                    "finish_reason": completion.finish_reason,
+                    "num_tokens": len(completion.token_ids),
+                }
+                for completion in completions
+            ]
+            for completions in runs
+        ]
+        return answered_outcome(
+            asked.task,
+            questions,
+            answers,
             data_sha256=asked.data_sha256,
+            shots_sha256=asked.shots_sha256,
         )
-
-
-def _resolve(settings: GenerateSettings) -> tuple[Suite | None, list[Task]]:
-    if bool(settings.suite) + bool(settings.task) + bool(settings.tasks) != 1:
-        raise UserError("an evaluator of type 'generate' needs one of suite, task and tasks")
-    changes: dict[str, Any] = {
-        name: getattr(settings, name) for name in ("template", "bos") if getattr(settings, name)
-    }
-    if settings.metrics:
-        changes["metrics"] = tuple(settings.metrics)
-    if settings.max_new_tokens > 0:
-        changes["max_new_tokens"] = settings.max_new_tokens
-    if settings.num_shots >= 0:
-        changes["num_shots"] = settings.num_shots
-    if settings.suite:
-        suite = get_suite(settings.suite)
-        return suite, [dataclasses.replace(task, **changes) for task in suite.tasks]
-    names = settings.tasks or (settings.task,)
-    return None, [get_task(name, **changes) for name in names]
 
 
 def _blanked(message: Message) -> Message:

@@ -9,7 +9,8 @@ from etils import epath
 
 from jaxllm.errors import MissingData
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, not_asked, record_outcomes, score_answers
+from jaxllm.evaluators.outcome import TaskOutcome, not_asked, of_sample, score_answers
+from jaxllm.evaluators.record import record_outcomes
 from jaxllm.models.decoder import Params
 from jaxllm.tasks import Task, data_sha256, get_suite, load_samples, majority_baseline
 
@@ -47,10 +48,9 @@ class MajorityEvaluator:
             folder,
             self.suite,
             outcomes,
-            context=None,
-            settings={"split": self.settings.split, "kind": "majority"},
-            step=None,
-            tokens=None,
+            model={"name": "majority answer"},
+            config=self.context.config,
+            settings=dataclasses.asdict(self.settings) | {"kind": "majority"},
         )
 
     def _outcome(self, task: Task) -> TaskOutcome:
@@ -63,19 +63,17 @@ class MajorityEvaluator:
         samples = load_samples(task, num_shots=0, **asked)
         baseline = majority_baseline(task, **asked)
         golds = [sample.gold for sample in samples]
-        scores, missing = score_answers(task, baseline.predictions, golds)
+        inputs = [sample.input for sample in samples]
+        scores, missing = score_answers(task, baseline.predictions, golds, inputs)
         records = [
             {
                 "id": sample.id,
                 "prompt": sample.input,
+                "input": sample.input,
                 "output": baseline.answer,
                 "prediction": baseline.answer,
                 "gold": sample.gold,
-                "scores": {
-                    name: result.per_sample[index]
-                    for name, result in scores.items()
-                    if result.per_sample is not None
-                },
+                "scores": of_sample(scores, index),
             }
             for index, sample in enumerate(samples)
         ]

@@ -3,52 +3,34 @@
 from __future__ import annotations
 
 import dataclasses
-import sys
-import time
-from collections.abc import Sequence
+import statistics
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from etils import epath
 
 import jaxllm
-from jaxllm.errors import MissingData
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.metrics import MissingMetric, Scores, get_metric
+from jaxllm.evaluators.outcome import TaskOutcome
+from jaxllm.metrics import Scores
 from jaxllm.models.decoder import num_params
 from jaxllm.reporting.results import write_result
 from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
-from jaxllm.tasks import Suite, Task, aggregate
+from jaxllm.tasks import Suite, aggregate
 
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TaskOutcome:
-    """What one task's answers scored; `missing` says why a metric has no score."""
-
-    task: Task
-    scores: dict[str, Scores]
-    missing: dict[str, str]
-    records: list[dict[str, Any]]
-    data_sha256: str
-
-
-def score_answers(
-    task: Task, predictions: Sequence[str], golds: Sequence[str]
-) -> tuple[dict[str, Scores], dict[str, str]]:
-    """The scores of a task's metrics, and why some have none."""
-    scores, missing = {}, {}
-    for metric in task.metrics:
-        try:
-            scores[metric] = get_metric(metric)(predictions, golds)
-        except MissingMetric as error:
-            missing[metric] = str(error)
-    return scores, missing
-
-
-def not_asked(task: Task, error: MissingData) -> TaskOutcome:
-    """The outcome of a task whose data is not here: every metric missing, for that reason."""
-    print(f"not asked: {task.name}: {error}", file=sys.stderr, flush=True)
-    missing = dict.fromkeys(task.metrics, str(error))
-    return TaskOutcome(task=task, scores={}, missing=missing, records=[], data_sha256="")
+# What of a task moves its score and is not said elsewhere in the result.
+_ASKED_WITH = (
+    "corpus",
+    "instruction",
+    "template",
+    "extraction",
+    "max_new_tokens",
+    "stop",
+    "num_shots",
+    "shot_seed",
+    "labels",
+    "bos",
+)
 
 
 def record_outcomes(
@@ -56,58 +38,60 @@ def record_outcomes(
     suite: Suite | None,
     outcomes: list[TaskOutcome],
     *,
-    context: EvalContext | None,
-    settings: dict[str, Any],
-    step: int | None,
-    tokens: int | None,
-    timings: dict[str, float] | None = None,
+    model: Mapping[str, Any],
+    config: Mapping[str, Any],
+    settings: Mapping[str, Any],
+    step: int | None = None,
+    tokens: int | None = None,
+    timings: Mapping[str, Any] | None = None,
 ) -> dict[str, float]:
     """Writes the result folder of a run and returns its headline numbers."""
     result = build_result(
-        suite, outcomes, context=context, settings=settings, step=step, tokens=tokens
+        suite,
+        outcomes,
+        model=model,
+        config=config,
+        settings=settings,
+        step=step,
+        tokens=tokens,
     )
     samples = {outcome.task.name: outcome.records for outcome in outcomes}
     write_result(folder, result, samples, timings=timings)
     return headline_numbers(result)
 
 
-def timings_since(started: float, num_requests: int) -> dict[str, float]:
-    """What timings.json holds, from a `time.monotonic()` and what was asked since."""
-    seconds = time.monotonic() - started
-    return {
-        "seconds": round(seconds, 3),
-        "requests_per_s": round(num_requests / seconds, 3),
-    }
-
-
 def build_result(
     suite: Suite | None,
     outcomes: list[TaskOutcome],
     *,
-    context: EvalContext | None,
-    settings: dict[str, Any],
+    model: Mapping[str, Any],
+    config: Mapping[str, Any],
+    settings: Mapping[str, Any],
     step: int | None,
     tokens: int | None,
 ) -> dict[str, Any]:
     """The contents of result.json: everything that moved a score stands beside it.
 
-    Without a context no model was asked (the majority baseline).
+    Args:
+      model: `model_entry`, or at least the name of what answered.
+      config: the resolved config of the run.
+      settings: of the evaluator; those that it lacks are left out.
     """
+    decode = ("temperature", "top_p", "seed", "num_runs")
     result: dict[str, Any] = {
         "suite": suite.name if suite else None,
         "split": settings["split"],
-        "model": _model_entry(context) if context else {"name": "majority answer"},
+        "max_samples": settings["max_samples"],
+        "model": dict(model),
         "run": {
             "kind": settings["kind"] or None,
             "step": step,
             "tokens": tokens,
-            "workdir": context.source if context else None,
+            "workdir": model.get("source"),
         },
-        "config": context.config if context else {},
+        "config": config,
         "code_version": jaxllm.__version__,
-        "decode": {
-            name: settings[name] for name in ("temperature", "top_p", "seed") if name in settings
-        },
+        "decode": {name: settings[name] for name in decode if name in settings},
         "blank_inputs": settings.get("blank_inputs", False),
         "tasks": {outcome.task.name: _task_entry(outcome) for outcome in outcomes},
         "categories": {},
@@ -139,13 +123,16 @@ def headline_numbers(result: dict[str, Any]) -> dict[str, float]:
     return numbers
 
 
-def _model_entry(context: EvalContext) -> dict[str, Any]:
+def model_entry(context: EvalContext, weights: str) -> dict[str, Any]:
+    """What result.json says of the model; `weights` is the digest of its weights."""
     return {
         "name": context.name,
         "source": context.source,
         "revision": context.revision,
         "num_params": num_params(context.model_config),
         "dtype": context.model_config.dtype,
+        "param_dtype": context.model_config.param_dtype,
+        "weights_digest": weights,
         "tokenizer_digest": context.tokenizer.digest,
     }
 
@@ -153,9 +140,15 @@ def _model_entry(context: EvalContext) -> dict[str, Any]:
 def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
     task = outcome.task
     metrics: dict[str, Any] = {
-        name: {"mean": scores.mean, "interval": _interval_of(scores)}
+        name: {
+            "mean": scores.mean,
+            "interval": _on_its_scale(scores, _interval_of(scores)),
+            "maximum": scores.maximum,
+        }
         for name, scores in outcome.scores.items()
     }
+    for name, means in outcome.run_means.items():
+        metrics[name] |= {"runs": list(means), "spread": statistics.stdev(means)}
     metrics |= {name: {"missing": reason} for name, reason in outcome.missing.items()}
     pinned = dataclasses.asdict(task)
     return {
@@ -164,16 +157,22 @@ def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
         "num_samples": len(outcome.records),
         "metrics": metrics,
         "data_sha256": outcome.data_sha256,
-        **{
-            name: pinned[name]
-            for name in ("corpus", "template", "extraction", "max_new_tokens", "num_shots", "bos")
-        },
+        "shots_sha256": outcome.shots_sha256,
+        **{name: pinned[name] for name in _ASKED_WITH},
         "unverified": task.unverified or None,
+        **outcome.facts,
     }
 
 
-def _interval_of(scores: Scores) -> list[float] | None:
-    return _pair(mean_interval(scores.per_sample) if scores.per_sample else None)
+def _interval_of(scores: Scores) -> Interval | None:
+    """The interval of a metric's mean as a share of its maximum: intervals are made for 0-1."""
+    if not scores.per_sample:
+        return None
+    return mean_interval([score / scores.maximum for score in scores.per_sample])
+
+
+def _on_its_scale(scores: Scores, interval: Interval | None) -> list[float] | None:
+    return [side * scores.maximum for side in (interval.low, interval.high)] if interval else None
 
 
 def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
@@ -182,15 +181,19 @@ def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
         for outcome in outcomes
         if outcome.task.metrics[0] in outcome.scores
     }
-    means = aggregate(suite, {name: scores.mean for name, scores in headlines.items()})
+    # Metrics of other scales meet here, so each enters as a share of its maximum.
+    means = aggregate(
+        suite, {name: scores.mean / scores.maximum for name, scores in headlines.items()}
+    )
     intervals: dict[str, Interval | None] = {}
     for category in means.categories:
-        samples = [
-            headlines[task.name].per_sample
-            for task in suite.tasks
-            if task.category == category and task.name in headlines
-        ]
-        intervals[category] = _mean_over([mean_interval(s) if s else None for s in samples])
+        intervals[category] = _mean_over(
+            [
+                _interval_of(headlines[task.name])
+                for task in suite.tasks
+                if task.category == category and task.name in headlines
+            ]
+        )
     overall = _mean_over(
         [part for name, part in intervals.items() if name not in suite.not_averaged]
     )
@@ -205,6 +208,7 @@ def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
             "interval": _pair(overall),
             "missing": list(means.missing_categories),
             "missing_tasks": list(means.missing_tasks),
+            "parts": dict(means.parts),
         },
     }
 

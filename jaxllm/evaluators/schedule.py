@@ -62,13 +62,18 @@ class ScheduledEvaluator:
         self, params: Params, *, step: int | None, tokens: int | None, workdir: epath.Path
     ) -> Summary:
         """Evaluates into WORKDIR/evals/NAME/STEP (`final` where there are no steps)."""
-        place = "final" if step is None else f"{step:06d}"
-        folder = workdir / "evals" / self.name / place
+        folder = result_folder(workdir, self.name, step)
         return self.evaluator(params, step=step, tokens=tokens, folder=folder)
 
-    def describe(self, summary: Summary) -> str:
+    @staticmethod
+    def describe(summary: Summary) -> str:
         """The numbers on one line, the headline first."""
         return "  ".join(f"{name} {value:.3f}" for name, value in summary.items())
+
+
+def result_folder(workdir: epath.Path, name: str, step: int | None) -> epath.Path:
+    """Where an evaluator of that name leaves its result."""
+    return workdir / "evals" / name / ("final" if step is None else f"{step:06d}")
 
 
 def make_evaluators(
@@ -79,40 +84,68 @@ def make_evaluators(
     Raises:
         UserError: an unknown type, setting or task, or an interval that cannot be read.
     """
-    evaluators = []
-    for name in evals:
-        settings = dict(evals[name])
-        kind = settings.get("type", "")
-        if kind not in _TYPES:
-            near = difflib.get_close_matches(kind, _TYPES, n=1) or list(_TYPES)
-            raise UserError(
-                f"config.evals.{name}.type={kind!r} is no evaluator; did you mean {near[0]!r}?"
-            )
-        own = {key: value for key, value in settings.items() if key not in _SCHEDULE_FIELDS}
-        evaluators.append(
-            ScheduledEvaluator(
-                name=name,
-                evaluator=_make(name, kind, own, context),
-                every=_interval(name, settings.get("every", 0), num_steps),
-                first=bool(settings.get("first", False)),
-            )
+    return [
+        ScheduledEvaluator(
+            name=name,
+            evaluator=_TYPES[kind](settings, context),
+            every=_interval(name, evals[name].get("every", 0), num_steps),
+            first=bool(evals[name].get("first", False)),
         )
-    return evaluators
+        for name, (kind, settings) in evaluator_settings(evals).items()
+    ]
 
 
-def _make(name: str, kind: str, settings: Mapping[str, Any], context: EvalContext) -> Evaluator:
-    fields = dataclasses.fields(_TYPES[kind].Settings)
-    known = [field.name for field in fields]
+def evaluator_settings(evals: ConfigDict) -> dict[str, tuple[str, Any]]:
+    """The type of each entry of `config.evals` and its settings, a value of `Settings`.
+
+    Raises:
+        UserError: an unknown type or setting, or one that is missing or makes no sense.
+    """
+    read = {}
+    for name in evals:
+        kind = _kind(name, evals[name])
+        own = {key: value for key, value in evals[name].items() if key not in _SCHEDULE_FIELDS}
+        read[name] = kind, _settings(name, kind, own)
+    return read
+
+
+def set_everywhere(evals: ConfigDict, **values: Any) -> None:
+    """Sets fields in all entries of `config.evals` whose type has them."""
+    with evals.unlocked():
+        for name in evals:
+            known = _field_names(_kind(name, evals[name]))
+            evals[name].update({key: value for key, value in values.items() if key in known})
+
+
+def _kind(name: str, entry: ConfigDict) -> str:
+    kind = entry.get("type", "")
+    if kind not in _TYPES:
+        near = difflib.get_close_matches(kind, _TYPES, n=1) or list(_TYPES)
+        raise UserError(
+            f"config.evals.{name}.type={kind!r} is no evaluator; did you mean {near[0]!r}?"
+        )
+    return kind
+
+
+def _field_names(kind: str) -> list[str]:
+    return [field.name for field in dataclasses.fields(_TYPES[kind].Settings)]
+
+
+def _settings(name: str, kind: str, settings: Mapping[str, Any]) -> Any:
+    known = _field_names(kind)
     for key in settings:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1) or known
             raise UserError(
                 f"config.evals.{name}.{key} is no setting of {kind!r}; did you mean {near[0]!r}?"
             )
-    for field in fields:
+    for field in dataclasses.fields(_TYPES[kind].Settings):
         if field.default is dataclasses.MISSING and field.name not in settings:
             raise UserError(f"config.evals.{name}.{field.name} is missing: {kind!r} needs it")
-    return _TYPES[kind](_TYPES[kind].Settings(**settings), context)
+    try:
+        return _TYPES[kind].Settings(**settings)
+    except UserError as error:
+        raise UserError(f"config.evals.{name}: {error}") from error
 
 
 def _interval(name: str, every: int | str, num_steps: int) -> int:

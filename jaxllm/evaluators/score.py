@@ -5,19 +5,19 @@ from __future__ import annotations
 import dataclasses
 import math
 import statistics
-import time
 from collections.abc import Iterator
 from typing import Any
 
 from etils import epath
 
-from jaxllm.decode import Engine, Score, ScoreRequest
+from jaxllm.decode import Score, ScoreRequest
 from jaxllm.errors import UserError
+from jaxllm.evaluators.ask import ask_likelihoods, question_record
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.record import TaskOutcome, record_outcomes, timings_since
+from jaxllm.evaluators.outcome import TaskOutcome
+from jaxllm.evaluators.record import model_entry, record_outcomes
 from jaxllm.metrics import Scores
 from jaxllm.models.decoder import Params
-from jaxllm.observe.progress import Progress
 from jaxllm.tasks import Sample, Task, data_sha256, get_task, load_samples
 from jaxllm.text.example import Message
 from jaxllm.text.templates import get_template
@@ -80,23 +80,20 @@ class ScoreEvaluator:
         self, params: Params, *, step: int | None, tokens: int | None, folder: epath.Path
     ) -> dict[str, float]:
         """Scores, writes the result folder and returns the headline numbers."""
-        started = time.monotonic()
         requests = [request for asked in self._asked for request in asked.requests]
-        engine = Engine(
-            params, self.context.model_config, self.context.tokenizer, mesh=self.context.mesh
-        )
-        with Progress("scoring", total=len(requests), unit="answers") as bar:
-            scores = iter(engine.score(requests, progress=bar.update))
+        given = ask_likelihoods(requests, params, self.context, folder)
+        scores = iter(given.answers)
         outcomes = [self._outcome(asked, scores) for asked in self._asked]
         return record_outcomes(
             folder,
             None,
             outcomes,
-            context=self.context,
+            model=model_entry(self.context, given.weights),
+            config=self.context.config,
             settings=dataclasses.asdict(self.settings),
             step=step,
             tokens=tokens,
-            timings=timings_since(started, len(requests)),
+            timings=given.timings,
         )
 
     def _prepare(self, task: Task) -> _Asked:
@@ -155,14 +152,11 @@ class ScoreEvaluator:
             }
             records.append(
                 {
-                    "id": sample.id,
-                    "prompt": tokenizer.decode(list(prompt), skip_special=False),
+                    **question_record(tokenizer, sample, prompt),
                     "output": best,
                     "prediction": best,
-                    "gold": sample.gold,
                     "scores": {name: values[name] for name in asked.task.metrics},
                     "logprobs": {answer: found[answer].logprob for answer in answers},
-                    "num_prompt_tokens": len(prompt),
                     "num_tokens": gold.num_tokens,
                 }
             )
