@@ -1,89 +1,333 @@
-"""The corpora: build them, look at them.
+"""The corpora: build them, look at them, compare them with the published ones, hand them on.
 
 jaxllm data list
 jaxllm data prepare --raw_dir=DIR jcommonsenseqa mawps
+jaxllm data prepare --suite=llm-jp-eval/v1.3.1
+jaxllm data verify --suite=llm-jp-eval/v1.3.1
+jaxllm data export --suite=llm-jp-eval/v1.3.1 --out=DIR
 jaxllm data show mini/nli --split=dev --rows=3
 """
 
 from __future__ import annotations
 
 import argparse
-import functools
-import os
+import dataclasses
+import json
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from jaxllm import corpora
-from jaxllm.observe.progress import Progress
+from jaxllm import corpora, tasks
+from jaxllm.errors import MissingData, UserError
+from jaxllm.observe.steps import one_by_one
 from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
+
+_WIDTH = 80
+_UNIT = "data sets"
+# Their files have another form than those of 1.1 to 1.4, and hold what is not known here.
+_NO_EXPORT = ("llm-jp-eval/v1.0", "llm-jp-eval/v2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `jaxllm data`."""
+    args = _parser().parse_args(argv)
+    args.data_dir = resolve_data_dir(args.data_dir)
+    return args.run(args)
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jaxllm data",
-        description="Build the corpora and look at them.",
+        description="Build the corpora, look at them, compare them with the published ones.",
         epilog="example: jaxllm data prepare --raw_dir=downloads jcommonsenseqa mawps",
     )
-    parser.add_argument(
-        "--data_dir", default="", help="prepared corpora (default: JAXLLM_DATA_DIR or the cache)"
-    )
-    actions = parser.add_subparsers(dest="action", required=True)
-    actions.add_parser("list", help="the names of all corpora")
-    prepare = actions.add_parser("prepare", help="build corpora from their raw files")
-    prepare.add_argument("names", nargs="+", metavar="NAME")
-    prepare.add_argument(
-        "--raw_dir",
-        default=os.environ.get("JAXLLM_RAW_DIR"),
-        help="where raw files are looked for before they are downloaded (or JAXLLM_RAW_DIR)",
-    )
-    show = actions.add_parser("show", help="splits, digests and first rows")
+    actions = parser.add_subparsers(required=True, metavar="ACTION")
+
+    def action(name: str, run: Any, help: str, *, raw: bool = True) -> argparse.ArgumentParser:
+        added = actions.add_parser(name, help=help, description=help)
+        added.set_defaults(run=run)
+        added.add_argument(
+            "--data_dir",
+            default="",
+            metavar="DIR",
+            help="prepared corpora (default: JAXLLM_DATA_DIR or the cache)",
+        )
+        if raw:
+            added.add_argument(
+                "--raw_dir",
+                metavar="DIR",
+                help="where raw files are looked for before they are downloaded"
+                " (default: JAXLLM_RAW_DIR)",
+            )
+        return added
+
+    def selection(added: argparse.ArgumentParser) -> None:
+        added.add_argument("names", nargs="*", metavar="NAME")
+        added.add_argument("--suite", metavar="SUITE", help="all corpora of a suite")
+        licence(added)
+
+    def licence(added: argparse.ArgumentParser) -> None:
+        added.add_argument(
+            "--accept_noncommercial",
+            action="store_true",
+            help="your use is not commercial: take corpora whose licence wants that, too",
+        )
+
+    action("list", _list, "the corpora, and which are here")
+    prepare = action("prepare", _prepare, "build corpora from their raw files")
+    selection(prepare)
+    verify = action("verify", _verify, "compare corpora with the published ones, by sha256")
+    selection(verify)
+    verify.add_argument("--json", action="store_true", help="print one JSON object, no table")
+    export = action("export", _export, "write a suite's corpora as files for another tool")
+    export.add_argument("--suite", required=True, metavar="SUITE")
+    export.add_argument("--format", choices=("llm-jp-eval",), default="llm-jp-eval")
+    export.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
+    licence(export)
+    show = action("show", _show, "splits, digests and first rows", raw=False)
     show.add_argument("names", nargs="+", metavar="NAME")
-    show.add_argument("--split", default="test")
+    show.add_argument("--split", default="", help="default: test, or the first there is")
     show.add_argument("--rows", type=int, default=2)
-    args = parser.parse_args(argv)
-    data_dir = resolve_data_dir(args.data_dir)
-    if args.action == "list":
-        print("\n".join(corpora.names()))
-    elif args.action == "prepare":
-        _prepare(args.names, data_dir, args.raw_dir)
-    else:
-        for name in args.names:
-            _show(name, data_dir, args.split, args.rows)
+    return parser
+
+
+def _list(args: argparse.Namespace) -> int:
+    lines = [("NAME", "ROWS", "LICENCE", "STATE")]
+    lines += [_state(name, args.data_dir, args.raw_dir) for name in corpora.names()]
+    widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
+    for name, rows, licence, state in lines:
+        print(f"{name:<{widths[0]}} {rows:>{widths[1]}} {licence[:24]:<24} {state}")
+    print("\nby hand: `jaxllm data prepare NAME` says where to get the file and where to put it")
     return 0
 
 
-def _prepare(names: Sequence[str], data_dir: str, raw_dir: str | None) -> None:
-    for name in names:
-        with Progress(f"preparing {name}", total=None, unit="rows") as bar:
-            advance = functools.partial(_advance, bar, {})
-            corpora.prepare([name], data_dir=data_dir, raw_dir=raw_dir, progress=advance)
-        _describe(name, data_dir)
+def _state(name: str, data_dir: str, raw_dir: str | None) -> tuple[str, str, str, str]:
+    corpus = corpora.get(name)
+    if corpora.is_prepared(name, data_dir):
+        about = corpora.info(name, data_dir)
+        without = f" without {', '.join(about['missing'])}" if about["missing"] else ""
+        return name, f"{sum(about['splits'].values()):,}", corpus.licence, f"prepared{without}"
+    absent = corpora.absent_files(name, data_dir=data_dir, raw_dir=raw_dir)
+    if not corpus.files:
+        state = "made when asked for"
+    elif not absent:
+        state = "raw files here"
+    elif all(file.url for file in absent):
+        state = "to download"
+    else:
+        state = "by hand"
+    return name, "", corpus.licence, state + (", non-commercial" if corpus.noncommercial else "")
 
 
-def _advance(
-    bar: Progress, done: dict[str, int], what: str, so_far: int, total: int | None
-) -> None:
-    del total  # a corpus is several files, and their totals are not known together
-    bar.update(so_far - done.get(what, 0), now=what)
-    done[what] = so_far
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Prepared:
+    """How it went: the corpora that stand, those that cannot be had, those whose raw file is bad.
+
+    The latter two map each name to the reason.
+    """
+
+    made: tuple[str, ...]
+    skipped: Mapping[str, str]
+    refused: Mapping[str, str]
 
 
-def _describe(name: str, data_dir: str) -> None:
+def _prepare(args: argparse.Namespace) -> int:
+    done = _prepare_all(_selected(args), args)
+    _print_prepared(done, args.data_dir)
+    return int(bool(done.refused or (done.skipped and not args.suite)))
+
+
+def _prepare_all(names: Sequence[str], args: argparse.Namespace) -> _Prepared:
+    made: list[str] = []
+    skipped: dict[str, str] = {}
+    refused: dict[str, str] = {}
+    for name, progress in one_by_one("preparing", names, unit=_UNIT):
+        if name not in corpora.names():
+            skipped[name] = "jaxllm has no reader for it"
+            continue
+        try:
+            corpora.prepare(
+                [name],
+                data_dir=args.data_dir,
+                raw_dir=args.raw_dir,
+                accept_noncommercial=args.accept_noncommercial,
+                progress=progress,
+            )
+        except MissingData as error:
+            skipped[name] = str(error)
+        except UserError as error:
+            refused[name] = str(error)
+        else:
+            made.append(name)
+    return _Prepared(made=tuple(made), skipped=skipped, refused=refused)
+
+
+def _print_prepared(done: _Prepared, data_dir: str) -> None:
+    partly = 0
+    for name in done.made:
+        print(_one_line(name, data_dir))
+        if missing := corpora.info(name, data_dir)["missing"]:
+            partly += 1
+            print(_reason(f"without {', '.join(missing)}: {next(iter(missing.values()))}"))
+    for what, reasons in (("skipped", done.skipped), ("refused", done.refused)):
+        for name, why in reasons.items():
+            print(f"{name}: {what}")
+            print(_reason(why))
+    print(
+        f"\n{len(done.made)} here, {partly} of them without a split;"
+        f" {len(done.skipped)} skipped, {len(done.refused)} refused"
+    )
+
+
+def _one_line(name: str, data_dir: str) -> str:
     about = corpora.info(name, data_dir)
     counts = ", ".join(f"{split} {count:,}" for split, count in about["splits"].items())
-    print(f"{name}: {counts} ({about['licence']})")
+    return f"{name}: {counts} ({about['licence']})"
 
 
-def _show(name: str, data_dir: str, split: str, rows: int) -> None:
-    _describe(name, data_dir)
-    for part, digest in corpora.info(name, data_dir)["sha256"].items():
-        print(f"  {part:<6} sha256 {digest}")
-    for row in corpora.load(name, split, data_dir=data_dir)[:rows]:
-        print(f"\n--- {split} {row['id']}")
-        for field in ("instruction", "input", "output"):
-            print(f"{field}: {row[field]}")
+def _reason(why: str) -> str:
+    indent = " " * 4
+    return textwrap.fill(
+        why,
+        _WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _verify(args: argparse.Namespace) -> int:
+    names = _selected(args) if args.names or args.suite else corpora.names()
+    verdicts = [
+        verdict
+        for name, progress in one_by_one("verifying", names, unit=_UNIT)
+        for verdict in corpora.verify(
+            name,
+            data_dir=args.data_dir,
+            raw_dir=args.raw_dir,
+            accept_noncommercial=args.accept_noncommercial,
+            progress=progress,
+        )
+    ]
+    if args.suite:
+        about = {task.corpus: task.unverified for task in tasks.get_suite(args.suite).tasks}
+        verdicts = [_of_suite(verdict, about[verdict.corpus]) for verdict in verdicts]
+    if args.json:
+        splits = [dataclasses.asdict(verdict) for verdict in verdicts]
+        wrong = sum(verdict.is_wrong for verdict in verdicts)
+        print(json.dumps({"splits": splits, "wrong": wrong}, ensure_ascii=False, indent=1))
+    else:
+        _print_verdicts(verdicts)
+    return int(any(verdict.is_wrong for verdict in verdicts))
+
+
+def _of_suite(verdict: corpora.Verdict, unverified: str) -> corpora.Verdict:
+    """The verdict under a suite, whose own file of a verified corpus may be another one."""
+    if not unverified or verdict.unverified or verdict.is_wrong:
+        return verdict
+    judgement = verdict.judgement if verdict.sha256 is None else "no published digest"
+    return dataclasses.replace(
+        verdict, judgement=judgement, expected=None, digest="", unverified=unverified
+    )
+
+
+def _print_verdicts(verdicts: Sequence[corpora.Verdict]) -> None:
+    wide = max(len("dataset"), *(len(verdict.corpus) for verdict in verdicts))
+    line = f"{{:<{wide}}} {{:<5}} {{:>6}} {{:<8}} {{:<8}} {{:<19}} {{}}"
+    print(line.format("dataset", "split", "rows", "sha256", "expected", "verdict", "digest"))
+    for verdict in verdicts:
+        print(
+            line.format(
+                verdict.corpus,
+                verdict.split,
+                "" if verdict.rows is None else f"{verdict.rows:,}",
+                (verdict.sha256 or "")[:8],
+                (verdict.expected or "")[:8],
+                _judgement(verdict),
+                verdict.digest,
+            ).rstrip()
+        )
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for verdict in verdicts:
+        if verdict.why:
+            reasons.setdefault((verdict.corpus, verdict.why), []).append(verdict.split)
+    for (name, why), splits in reasons.items():
+        print(f"\n{name} {', '.join(splits)}:\n{_reason(why)}")
+    for name, why in {v.corpus: v.unverified for v in verdicts if v.unverified}.items():
+        print(f"\n{name} is unverified:\n{_reason(why)}")
+    counts = Counter(map(_judgement, verdicts))
+    print("\n" + ", ".join(f"{count} {judgement}" for judgement, count in counts.items()))
+
+
+def _judgement(verdict: corpora.Verdict) -> str:
+    unsure = verdict.judgement == "differs" and not verdict.is_wrong
+    return verdict.judgement + (", unverified" if unsure else "")
+
+
+def _export(args: argparse.Namespace) -> int:
+    if args.suite.startswith(_NO_EXPORT):
+        raise UserError(
+            f"{args.suite} has files of another form than llm-jp-eval 1.1 to 1.4:"
+            " export llm-jp-eval/v1.3.1 or llm-jp-eval/v1.4.1"
+        )
+    members = {task.name.partition(":")[2]: task for task in tasks.get_suite(args.suite).tasks}
+    done = _prepare_all(list(dict.fromkeys(task.corpus for task in members.values())), args)
+    written = {name: task for name, task in members.items() if task.corpus in done.made}
+    for name, _ in one_by_one("writing", list(written), unit=_UNIT):
+        task = written[name]
+        corpora.export(
+            task.corpus,
+            args.out,
+            data_dir=args.data_dir,
+            file_name=name,
+            output_length=task.max_new_tokens,
+        )
+    _print_prepared(done, args.data_dir)
+    for name, task in written.items():
+        if task.unverified:
+            print(f"{name} is unverified:\n{_reason(task.unverified)}")
+    print(f"wrote {len(written)} of {len(members)} data sets of {args.suite} to {args.out}")
+    return int(bool(done.refused))
+
+
+def _show(args: argparse.Namespace) -> int:
+    for name in args.names:
+        about = corpora.info(name, args.data_dir)
+        print(_one_line(name, args.data_dir))
+        print(f"  source {about['source']}")
+        for part, digest in about["sha256"].items():
+            print(f"  {part:<6} sha256 {digest}")
+        for part, why in about["missing"].items():
+            print(f"  {part:<6} is not here\n{_reason(why)}")
+        split = args.split or ("test" if "test" in about["splits"] else next(iter(about["splits"])))
+        for row in corpora.load(name, split, data_dir=args.data_dir)[: args.rows]:
+            print(f"\n--- {split} {row['id']}")
+            for speaker, text in _parts(row):
+                print(f"{speaker}: {text}")
+    return 0
+
+
+def _parts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a row is made of, with a name for each part; parts that are empty are left out."""
+    if "messages" in row:
+        return [(turn["role"], turn["content"]) for turn in row["messages"]]
+    fields = ("instruction", "input", "output")
+    return [(field, row[field]) for field in fields if row[field]]
+
+
+def _selected(args: argparse.Namespace) -> list[str]:
+    """The corpora that were named or that the suite asks, each once and known."""
+    if bool(args.names) == bool(args.suite):
+        raise UserError("name corpora, as `jaxllm data list` shows them, or give --suite=SUITE")
+    if args.suite:
+        return list(dict.fromkeys(task.corpus for task in tasks.get_suite(args.suite).tasks))
+    for name in args.names:
+        corpora.get(name)
+    return list(dict.fromkeys(args.names))
 
 
 if __name__ == "__main__":

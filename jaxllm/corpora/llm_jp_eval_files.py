@@ -12,7 +12,7 @@ from typing import Any
 
 from etils import epath
 
-from jaxllm.corpora import store
+from jaxllm.corpora import base, store
 
 _TUNING_SPLITS = ("train", "dev")
 _FIRST = 100
@@ -29,16 +29,18 @@ def export(
     *,
     data_dir: str | os.PathLike,
     file_name: str | None = None,
+    output_length: int | None = None,
 ) -> dict[str, str]:
     """Writes the files of a prepared corpus below `folder`; returns the sha256 of each split.
 
-    Files are called `file_name`.json, by default the corpus's own name: two versions of llm-jp-eval
-    have files of one name that differ. A split that is not there is left out.
+    Versions of llm-jp-eval have files of one name that differ: `file_name` and `output_length`
+    stand in place of the corpus's own. A split that is not there is left out.
     """
     file_name = file_name or name
-    digests = store.info(name, data_dir)["sha256"]
-    for split in digests:
-        text = store.canonical_json(name, split, data_dir=data_dir)
+    digests = {}
+    for split in store.info(name, data_dir)["splits"]:
+        text = store.canonical_json(name, split, data_dir=data_dir, output_length=output_length)
+        digests[split] = base.digest(text)
         _write(epath.Path(folder) / "evaluation" / split / f"{file_name}.json", text)
         if split not in _TUNING_SPLITS:
             continue

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import logging
 import os
@@ -146,9 +147,16 @@ def _decoded(stored: dict[str, Any]) -> dict[str, Any]:
     return {**row, **{field: stored[field].decode("utf-8") for field in fields}}
 
 
-def canonical_json(name: str, split: str, *, data_dir: str | os.PathLike) -> str:
-    """The stored rows of a split as `base.canonical_json` writes them."""
+def canonical_json(
+    name: str, split: str, *, data_dir: str | os.PathLike, output_length: int | None = None
+) -> str:
+    """The stored rows of a split as `base.canonical_json` writes them.
+
+    `output_length` stands in place of the corpus's own.
+    """
     corpus = get(name)
+    if output_length is not None:
+        corpus = dataclasses.replace(corpus, output_length=output_length)
     rows = load(name, split, data_dir=data_dir)
     return base.canonical_json(corpus, [_as_row(corpus, row) for row in rows])
 
