@@ -111,13 +111,27 @@ def _cell_text(cell: Cell) -> Text:
 def _cells(board: Board, run: Result, footnotes: list[str]) -> list[Cell]:
     cells = []
     if board.average:
-        missing = run.average.get("missing", ())
-        note = f"{board.average} of {len(run.categories)} categories, without {', '.join(missing)}"
-        cells.append(_cell(run.average, note if missing else "", footnotes))
+        cells.append(_cell(run.average, _what_it_lacks(board, run), footnotes))
     for category in board.categories:
         measured = run.categories.get(category, {})
         cells.append(_cell(measured, _remarks(run, category, measured), footnotes))
     return cells
+
+
+def _what_it_lacks(board: Board, run: Result) -> str:
+    """What keeps a run's average from being the suite's: categories, and tasks of the others."""
+    notes = []
+    if missing := run.average.get("missing"):
+        categories = f"{len(run.categories)} categories"
+        notes.append(f"{board.average} of {categories}, without {', '.join(missing)}")
+    tasks = [
+        task
+        for task in run.average.get("missing_tasks", ())
+        if run.tasks[task]["category"] in run.categories
+    ]
+    if tasks:
+        notes.append(f"{board.average} without the tasks {', '.join(tasks)}")
+    return "; ".join(notes)
 
 
 def _cell(measured: dict[str, Any], note: str, footnotes: list[str]) -> Cell:

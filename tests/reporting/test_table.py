@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import io
 
 from rich.console import Console
@@ -41,6 +42,18 @@ def test_what_is_missing_is_a_dash_with_its_reason_and_marks_the_average(make_re
     (record,) = as_records([table])
     assert record["rows"][0]["scores"]["MT"] is None
     assert record["rows"][0]["scores"]["NLI"]["mean"] == 1.0
+
+
+def test_a_task_missing_inside_a_category_marks_the_average(make_result):
+    result = make_result("base", {"NLI": [1, 1], "QA": [0, 1], "MT": None})
+    record = dict(result.record)
+    entry = dict(record["tasks"]["mini/v1:mt"], category="QA")
+    record["tasks"] = record["tasks"] | {"mini/v1:mt": entry}
+    record["average"] = record["average"] | {"missing": [], "missing_tasks": ["mini/v1:mt"]}
+    table = score_table(make_boards([dataclasses.replace(result, record=record)])[0])
+    average, _, answering = table.rows[0].cells
+    assert table.footnotes[average.marks[0] - 1] == "AVR without the tasks mini/v1:mt"
+    assert "no library" in table.footnotes[answering.marks[0] - 1]
 
 
 def test_a_category_that_only_another_run_has_is_a_dash(make_result):

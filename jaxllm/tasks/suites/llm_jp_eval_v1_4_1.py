@@ -23,7 +23,7 @@ _MEMBERS = (
     Member("mgsm", None, EXACT_MATCH),  # prepared by 1.4.1, and in none of its lists
     Member("aio", "QA", CHAR_F1),
     Member("mbpp", "CG", ("code_exec", "pylint_check")),
-    Member("xlsum_ja", "SUM", ("rouge2", "rouge1", "rougeL")),
+    Member("xlsum_ja", "SUM", ("rouge2_scaling", "rouge1", "rougeL")),
 )
 _UNKNOWN_FORM = "the file of 1.4.1 has another sha256; its exact form is not published"
 _CHANGES: dict[str, dict[str, Any]] = {

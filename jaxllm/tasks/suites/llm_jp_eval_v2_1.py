@@ -78,7 +78,7 @@ _DATA_SETS: dict[str | None, dict[str, tuple[str, ...]]] = {
         "wikicorpus-j-to-e": TO_ENGLISH,
     },
     "CG": {"jhumaneval": ("code_exec",), "mbpp": ("code_exec", "pylint_check")},
-    "SUM": {"xlsum_ja": ("rouge2", "rouge1", "rougeL")},
+    "SUM": {"xlsum_ja": ("rouge2_scaling", "rouge1", "rougeL")},
     "IF": dict.fromkeys(("mif_eval_ja", "mif_eval_en"), ("mifeval_strict",)),
     "BBH": dict.fromkeys(
         (
