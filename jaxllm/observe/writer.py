@@ -96,7 +96,7 @@ def read_scalars(workdir: epath.PathLike) -> list[dict[str, Any]]:
     """
     folder = epath.Path(workdir) / _FOLDER
     by_step: dict[int, dict[str, Any]] = {}
-    for path in sorted(_segments(folder)) if folder.exists() else []:
+    for path in sorted(_segments(folder)):
         rows = _read_segment(path)
         if rows:
             first = rows[0]["step"]
@@ -112,7 +112,8 @@ def _json_number(value: SupportsFloat) -> float | None:
 
 
 def _segments(folder: epath.Path) -> list[epath.Path]:
-    return [path for path in folder.iterdir() if path.suffix == ".jsonl" and path.stem.isdigit()]
+    # On an object store a folder without files does not exist, and cannot be listed.
+    return [path for path in folder.glob("*.jsonl") if path.stem.isdigit()]
 
 
 def _read_segment(path: epath.Path) -> list[dict[str, Any]]:

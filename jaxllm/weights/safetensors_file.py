@@ -1,7 +1,7 @@
 """The safetensors file format: an 8-byte length, a JSON header, then the tensors' bytes.
 
-Format: https://github.com/huggingface/safetensors. Read through a memory map and written as a
-stream, so that neither needs more memory than one tensor.
+Format: https://github.com/huggingface/safetensors. Read through a memory map (from an object store
+tensor by tensor) and written as a stream, so that neither needs more memory than one tensor.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import json
 import math
 import struct
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import BinaryIO
 
 import ml_dtypes
 import numpy as np
+from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.weights.tensors import TensorInfo
@@ -36,15 +36,15 @@ _MAX_HEADER_BYTES = 100_000_000  # the format's own limit
 
 
 class SafetensorsFile:
-    """A safetensors file, its header parsed and its tensors memory-mapped.
+    """A safetensors file, its header parsed and its tensors memory-mapped where it is local.
 
     Raises:
         UserError: the file is cut short, is no safetensors file, or holds a dtype not read here.
     """
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        size = path.stat().st_size
+    def __init__(self, path: epath.PathLike) -> None:
+        self.path = path = epath.Path(path)
+        size = path.stat().length
         with path.open("rb") as file:
             start = file.read(8)
             header_size = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
@@ -71,14 +71,20 @@ class SafetensorsFile:
                 raise UserError(f"{path}: the header's size of {name} contradicts its shape")
             self.tensors[name] = info
             self._offsets[name] = 8 + header_size + begin
-        self._bytes = np.memmap(path, np.uint8, "r")
+        is_local = "://" not in str(path)
+        self._map = np.memmap(path, np.uint8, "r") if is_local else None
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor as a view of the memory map."""
+        """The tensor, as a view of the memory map where there is one."""
         info, begin = self.tensors[name], self._offsets[name]
         size = math.prod(info.shape) * info.dtype.itemsize
-        # A plain array: the memmap subclass would make every slice below an object of its own.
-        raw = np.asarray(self._bytes[begin : begin + size])
+        if self._map is None:
+            with self.path.open("rb") as file:
+                file.seek(begin)
+                raw = np.frombuffer(file.read(size), np.uint8)
+        else:
+            # A plain array: the memmap subclass would make every slice below an object of its own.
+            raw = np.asarray(self._map[begin : begin + size])
         return raw.view(info.dtype).reshape(info.shape)
 
 

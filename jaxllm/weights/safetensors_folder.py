@@ -6,7 +6,6 @@ import functools
 import json
 import math
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -38,7 +37,7 @@ class SafetensorsFolder:
     """
 
     def __init__(self, folder: str | epath.PathLike) -> None:
-        path = Path(epath.Path(folder))
+        path = epath.Path(folder)
         self.where = str(path)
         files = [SafetensorsFile(file) for file in _weight_files(path)]
         self._file_of = {name: file for file in files for name in file.tensors}
@@ -50,7 +49,7 @@ class SafetensorsFolder:
         }
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor as a view of the memory-mapped file."""
+        """The tensor, as a view of the memory map where the file is local."""
         stored = self._stored[name]
         return self._file_of[stored].read(stored)
 
@@ -131,7 +130,7 @@ def write_hf_folder(
                 write_safetensors(file, tensors, lambda tensor: readers[tensor]())
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def _weight_files(folder: epath.Path) -> list[epath.Path]:
     index = folder / INDEX
     if index.exists():
         names = sorted(set(json.loads(index.read_text())["weight_map"].values()))
