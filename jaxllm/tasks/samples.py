@@ -142,7 +142,7 @@ def _example(task: Task, record: dict[str, Any], id: str) -> Example:
 
 def _check_corpus(task: Task) -> None:
     if task.corpus not in corpora.names():
-        raise MissingData(f"{task.name}: this program does not read the data set {task.corpus}")
+        raise MissingData(f"this program does not read the data set {task.corpus}")
 
 
 def _path(task: Task) -> epath.Path:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import urllib.error
+import urllib.request
 
 import pytest
 
@@ -33,32 +35,38 @@ def _text(task, messages):
     return writer.text_so_far
 
 
-@pytest.fixture(scope="module")
-def prepared(raw_dir, tmp_path_factory):
-    """The folder of prepared corpora, and why some of the suite are not among them."""
-    folder = tmp_path_factory.mktemp("prepared")
-    missing = {}
-    for task in SUITE.tasks:
-        if task.corpus not in corpora.names():
-            missing[task.corpus] = "not read"
-            continue
-        try:
-            corpora.prepare([task.corpus], data_dir=folder, raw_dir=raw_dir)
-        except MissingData as error:
-            missing[task.corpus] = str(error)
-    return folder, missing
+# The others take seconds each.
+QUICK = ("mawps", "jemhopqa")
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("task", SUITE.tasks, ids=lambda task: task.corpus)
-def test_a_prompt_is_the_template_over_the_exported_files(prepared, tmp_path, task):
-    data_dir, missing = prepared
-    if task.corpus in missing:
-        pytest.skip(missing[task.corpus])
-    corpora.export(task.corpus, tmp_path, data_dir=data_dir)
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise urllib.error.URLError("no network in tests")
+
+    monkeypatch.setattr(urllib.request, "urlopen", refuse)
+
+
+@pytest.mark.usefixtures("no_network")
+@pytest.mark.parametrize(
+    "task",
+    [
+        pytest.param(task, id=task.corpus, marks=() if task.corpus in QUICK else pytest.mark.slow)
+        for task in SUITE.tasks
+    ],
+)
+def test_a_prompt_is_the_template_over_the_exported_files(raw_dir, tmp_path, task):
+    if task.corpus not in corpora.names():
+        pytest.skip("this program does not read it")
+    data_dir, out = tmp_path / "data", tmp_path / "out"
+    try:
+        corpora.prepare([task.corpus], data_dir=data_dir, raw_dir=raw_dir)
+    except MissingData as error:
+        pytest.skip(str(error))
+    corpora.export(task.corpus, out, data_dir=data_dir)
     files = {
         path.parent.name: json.loads(path.read_text(encoding="utf-8"))
-        for path in (tmp_path / "evaluation").glob("*/*.json")
+        for path in (out / "evaluation").glob("*/*.json")
     }
     if not {"train", "dev"} <= files.keys():
         with pytest.raises(MissingData, match="prepared without its split"):
