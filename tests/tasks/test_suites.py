@@ -112,6 +112,13 @@ def test_old_versions_differ_in_what_scores_depend_on():
     assert "0〜5までの間" in tasks.get_task("llm-jp-eval/v1.0:jsts").instruction
 
 
+@pytest.mark.parametrize("name", tasks.suite_names())
+def test_what_is_not_known_for_sure_of_a_corpus_is_not_known_of_its_task(name):
+    for task in tasks.get_suite(name).tasks:
+        if task.corpus in corpora.names():
+            assert corpora.get(task.corpus).unverified in task.unverified
+
+
 def test_tasks_whose_form_in_1_4_1_is_not_known_say_so():
     for name in ("aio", "kuci", "xlsum_ja", "mbpp", "jmmlu", "mmlu_en"):
         assert tasks.get_task(f"llm-jp-eval/v1.4.1:{name}").unverified

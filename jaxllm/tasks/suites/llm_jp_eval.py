@@ -30,16 +30,20 @@ def suite_tasks(
 ) -> tuple[Task, ...]:
     """The tasks of a suite; instruction and length of the answer are those its corpora pin.
 
-    `changes` holds fields in which a task differs, by corpus, `shared` those of all. A task whose
-    corpus this program does not read is there all the same, without a length.
+    `changes` holds fields in which a task differs, by corpus, `shared` those of all; what is
+    unverified of a corpus is so of its task. A task whose corpus this program does not read is
+    there all the same, without a length.
     """
     known = set(corpora.names())
     tasks = []
     for name, category, metrics in members:
         fields: dict[str, Any] = {"num_shots": 4, "bos": "never", "max_new_tokens": 0}
+        own = {**shared, **changes.get(name, {})}
         if name in known:
             corpus = corpora.get(name)
-            fields |= {"max_new_tokens": corpus.output_length, "unverified": corpus.unverified}
-        fields |= {"metrics": metrics, **shared, **changes.get(name, {})}
+            fields["max_new_tokens"] = corpus.output_length
+            doubts = (corpus.unverified, own.get("unverified"))
+            own["unverified"] = "; ".join(filter(None, doubts))
+        fields |= {"metrics": metrics, **own}
         tasks.append(Task(name=f"{suite}:{name}", corpus=name, category=category, **fields))
     return tuple(tasks)

@@ -1,9 +1,10 @@
 """llm-jp-eval 1.4.1: 1.3.1 with seven data sets more, ten categories averaged, SUM beside them.
 
 The published sha256 of the dev files of aio, kuci, xlsum_ja, mbpp, jmmlu and mmlu_en could not be
-reproduced, so these tasks are unverified; the corpora of aio and kuci say why. AVR counts CG and leaves SUM out, as the published
-averages do; whether they count a CG that was skipped for want of a sandbox as 0 is not known. That
-CG stands for code_exec of mbpp and SUM for ROUGE-2 of xlsum_ja is inferred from the leaderboard.
+reproduced, so these tasks are unverified; the corpora of aio and kuci say why. AVR counts CG and
+leaves SUM out, as the published averages do; whether they count a CG that was skipped for want of a
+sandbox as 0 is not known. That CG stands for code_exec of mbpp and SUM for ROUGE-2 of xlsum_ja is
+inferred from the leaderboard.
 """
 
 from __future__ import annotations

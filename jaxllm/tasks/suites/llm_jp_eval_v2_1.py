@@ -2,16 +2,18 @@
 
 What is certain: the data sets, their categories and headline metrics, the averages (AVR over all
 categories; JA and EN over the categories of their own data sets, translation counting as JA), the
-wording of the prompt, the answer patterns but for boxed ones, which sets are asked without shots,
-and that BOS is left to the tokenizer.
+wording of the prompt, what the answer patterns tell and find but for boxed answers, and that BOS is
+left to the tokenizer.
 
 What is not published in full, and stands as unverified in every result it may touch:
 
 - the newlines at the beginning of the prompt and before its last input;
 - the instructions. Published are those named in `_PUBLISHED`. It is known that the clause that
   forbids anything but the answer was taken out, so the others are those of 1.4.1 without it;
-- the answer patterns of NLI but for JSeM, and of RC, BBH, JamC-QA, SUM and IF; what the model is
-  told of a boxed answer and how one is found; whether shots stand in the form of the answers;
+- which pattern NLI but for JSeM, RC, BBH, JamC-QA, SUM, IF and JSTS have; what the model is told
+  of a boxed answer and how one is found; whether shots stand in the form of the answers;
+- the number of shots. Those in `_ZERO_SHOT` are known to have none; others that only evaluate, such
+  as GPQA and AIME, may have none either;
 - the lengths of answers. Those of 1.4.1 are kept, with room for the tags or the box;
 - the rows of sets that became one test split: here the test split of 1.4.1 is asked;
 - the inputs, where a data set changed its form between 1.4.1 and 2.1.
@@ -187,26 +189,23 @@ def _fields(name: str, category: str | None) -> dict[str, Any]:
     pattern = _OTHER_PATTERNS.get(name, _PATTERNS[category])
     told = pattern not in (_DEFAULT_PATTERN, _WHOLE_OUTPUT)
     num_shots = 0 if name in _ZERO_SHOT else 4
-    doubts = ["newlines of the prompt", "length of the answer"]
+    doubts = ["newlines of the prompt", "form of the input", "length of the answer"]
     doubts += ["instruction"] if name not in _PUBLISHED else []
     doubts += ["answer pattern"] if name in _GUESSED_PATTERNS or pattern == "latex_boxed" else []
     doubts += ["form of the shots"] if told and num_shots else []
     doubts += ["rows of the split"] if name in _ONE_SPLIT else []
-    unverified = f"not published in full: {', '.join(doubts)}"
     fields: dict[str, Any] = {
         "template": f"llm_jp_v2_{language}",
         "extraction": pattern + {"ja": "_jp", "en": "_en"}[language] if told else pattern,
         "num_shots": num_shots,
         "labels": _LABELS.get(name, ()),
         "instruction": _PUBLISHED.get(name, _LIKE_PUBLISHED.get(name)),
-        "unverified": unverified,
+        "unverified": f"not published in full: {', '.join(doubts)}",
     }
     if name in corpora.names():
         corpus = corpora.get(name)
         fields["instruction"] = fields["instruction"] or _without_clause(corpus.instruction)
         fields["max_new_tokens"] = corpus.output_length + _ROOM.get(pattern, 0)
-        if corpus.unverified:
-            fields["unverified"] = f"{corpus.unverified}; {unverified}"
     return fields
 
 
