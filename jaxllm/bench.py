@@ -1,7 +1,8 @@
-"""Measure training and decoding speed on this machine.
+"""Measure the speed of training, decoding and metrics on this machine.
 
 jaxllm bench train --model=DIR --data=pairs.jsonl --json
 jaxllm bench decode --model=DIR --requests=requests.jsonl --json
+jaxllm bench metrics --json
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import random
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -20,11 +22,13 @@ import numpy as np
 from jax.sharding import NamedSharding
 
 from jaxllm.compilation_cache import enable_compilation_cache
+from jaxllm.corpora.mini.text import facts
 from jaxllm.decode import Engine
 from jaxllm.defaults import mixture_entry, train_config
 from jaxllm.generate import read_requests
 from jaxllm.input.device import prefetch
 from jaxllm.input.mixture import Mixture, read_mixture
+from jaxllm.metrics import get_metric
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import logical_axes
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
@@ -138,6 +142,29 @@ def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
     }
 
 
+def bench_metrics(names: Sequence[str], *, pairs: int, characters: int) -> dict[str, Any]:
+    """Seconds that each metric takes for `pairs` pairs of Japanese texts of so many characters.
+
+    The texts are facts of the embedded suite in random order, so that a pair shares words.
+    """
+    draw = random.Random(0)
+
+    def text() -> str:
+        parts = ""
+        while len(parts) < characters:
+            parts += facts(draw)
+        return parts[:characters]
+
+    predictions, references = ([text() for _ in range(pairs)] for _ in range(2))
+    figures: dict[str, Any] = {"pairs": pairs, "characters": characters}
+    for name in names:
+        metric = get_metric(name)
+        clock = time.monotonic()
+        figures[f"{name}_mean"] = round(metric(predictions, references).mean, 6)
+        figures[f"{name}_s"] = round(time.monotonic() - clock, 3)
+    return figures | {"peak_rss_mb": round(peak_rss_mb())}
+
+
 def _train_flops(config: ModelConfig, mixture: Mixture, steps: int) -> float:
     # Forward once and backward twice as much, over the examples that the plan's first steps hold.
     plan = mixture.plan
@@ -191,7 +218,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `jaxllm bench`."""
     parser = argparse.ArgumentParser(
         prog="jaxllm bench",
-        description="Measure training and decoding speed on this machine.",
+        description="Measure the speed of training, decoding and metrics on this machine.",
         epilog="example: jaxllm bench train --model=runs/smollm2 --data=pairs.jsonl --json",
     )
     kinds = parser.add_subparsers(dest="kind", required=True)
@@ -202,13 +229,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     train.add_argument("--max_steps", type=int, default=0, help="0: the whole epoch")
     decode = kinds.add_parser("decode", help="the requests of a file")
     decode.add_argument("--requests", required=True, help="JSONL as for jaxllm generate")
+    metrics = kinds.add_parser("metrics", help="metrics over pairs of random Japanese texts")
+    metrics.add_argument("names", nargs="*", default=["char_f1", "rougeL"], metavar="METRIC")
+    metrics.add_argument("--pairs", type=int, default=10_000)
+    metrics.add_argument("--characters", type=int, default=400, help="of each text")
+    metrics.add_argument("--json", action="store_true", help="print one JSON object")
     for kind in (train, decode):
         kind.add_argument("--model", required=True, help="folder, hub id, .gguf file or checkpoint")
         kind.add_argument("--dtype", default="float32", choices=("float32", "bfloat16"))
         kind.add_argument("--json", action="store_true", help="print one JSON object")
     args = parser.parse_args(argv)
-    enable_compilation_cache()
-    if args.kind == "train":
+    if args.kind == "metrics":
+        figures = bench_metrics(args.names, pairs=args.pairs, characters=args.characters)
+    elif args.kind == "train":
+        enable_compilation_cache()
         figures = bench_train(
             args.model,
             args.data,
@@ -218,6 +252,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             dtype=args.dtype,
         )
     else:
+        enable_compilation_cache()
         figures = bench_decode(args.model, args.requests, dtype=args.dtype)
     if args.json:
         print(json.dumps(figures))

@@ -21,8 +21,9 @@ VERBS = {
     "convert": "turn weights from one format into another (Hugging Face, GGUF, Orbax)",
     "data": "list, prepare and look at the corpora",
     "score": "score predictions in a file, without a model",
+    "metrics": "list the metrics, and install what some of them need",
     "report": "compare results: tables, confidence intervals, an HTML page",
-    "bench": "measure training and decoding speed on this machine",
+    "bench": "measure the speed of training, decoding and metrics on this machine",
     "demo": "the whole story on a small model: data, training, evaluation, report",
 }
 

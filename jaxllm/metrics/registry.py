@@ -5,8 +5,9 @@ from __future__ import annotations
 import difflib
 import importlib
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from types import ModuleType
 from typing import Any, Protocol
 
 from jaxllm.errors import UserError
@@ -51,8 +52,8 @@ def _sacrebleu_with_mecab(module: str) -> _Source:
 
 
 _METRICS = {
-    "bert_score_en_f1": _Source("bert_score"),
-    "bert_score_ja_f1": _Source("bert_score"),
+    "bert_score_en_f1": _Source("bert_score_f1"),
+    "bert_score_ja_f1": _Source("bert_score_f1"),
     "bleu_compat_en": _sacrebleu("bleu_compat"),
     "bleu_compat_ja": _sacrebleu_with_mecab("bleu_compat"),
     "bleu_en": _sacrebleu("bleu"),
@@ -60,7 +61,7 @@ _METRICS = {
     "char_f1": _Source("char_f1"),
     "chrf": _sacrebleu("chrf"),
     "code_exec": _Source("code_exec"),
-    "comet_wmt22": _Source("comet", takes=("sources",)),
+    "comet_wmt22": _Source("comet_wmt22", takes=("sources",)),
     "corpus_bleu_en": _sacrebleu("bleu"),
     "corpus_bleu_ja": _sacrebleu_with_mecab("bleu"),
     "entity_labeling_acc": _Source("entity_labeling_acc"),
@@ -92,18 +93,14 @@ def metric_names() -> tuple[str, ...]:
 def get_metric(name: str) -> Metric:
     """The metric of this name: `metric(predictions, references) -> Scores`.
 
-    Raises UserError for an unknown name and MissingMetric when a library it needs is not installed.
-    The metric itself raises MissingMetric when a model, an environment or a sandbox it needs is not
-    here, UserError without the sources it needs, and ValueError when the lists differ in length or
+    Raises UserError for an unknown name and MissingMetric when a library, an environment or a
+    sandbox it needs is not here. The metric itself raises MissingMetric when its model cannot be
+    had, UserError without the sources it needs, and ValueError when the lists differ in length or
     are empty.
     """
-    source = _source(name)
-    absent = [library for library in source.libraries if not importlib.util.find_spec(library)]
-    if absent:
-        raise MissingMetric(
-            f"metric {name!r} needs {', '.join(absent)}, which is not installed: {source.install}"
-        )
-    function = getattr(importlib.import_module(f"jaxllm.metrics.{source.module}"), name)
+    if reason := why_missing(name):
+        raise MissingMetric(f"metric {name!r} cannot be computed here: {reason}")
+    source, function = _source(name), _function(name)
 
     def metric(
         predictions: Sequence[str],
@@ -131,9 +128,32 @@ def get_metric(name: str) -> Metric:
     return metric
 
 
+def why_missing(name: str) -> str:
+    """Why a metric cannot be computed here, and the remedy; empty if it can."""
+    source = _source(name)
+    absent = [library for library in source.libraries if not importlib.util.find_spec(library)]
+    if absent:
+        return f"it needs {', '.join(absent)}, which is not installed: {source.install}"
+    own_reason = getattr(_module(name), "why_missing", None)
+    return own_reason() if own_reason else ""
+
+
 def takes_sources(name: str) -> bool:
     """Whether this metric reads the source texts too."""
     return "sources" in _source(name).takes
+
+
+def describe(name: str) -> str:
+    """The first sentence of what a metric is; its libraries must be here."""
+    return (_function(name).__doc__ or "").split("\n")[0]
+
+
+def _function(name: str) -> Callable[..., Scores]:
+    return getattr(_module(name), name)
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module(f"jaxllm.metrics.{_source(name).module}")
 
 
 def _source(name: str) -> _Source:
