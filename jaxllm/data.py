@@ -1,12 +1,4 @@
-"""The corpora: build them, look at them, compare them with the published ones, hand them on.
-
-jaxllm data list
-jaxllm data prepare --raw_dir=DIR jcommonsenseqa mawps
-jaxllm data prepare --suite=llm-jp-eval/v1.3.1
-jaxllm data verify --suite=llm-jp-eval/v1.3.1
-jaxllm data export --suite=llm-jp-eval/v1.3.1 --out=DIR
-jaxllm data show mini/nli --split=dev --rows=3
-"""
+"""`jaxllm data`: build the corpora, look at them, compare them with the published ones."""
 
 from __future__ import annotations
 
@@ -25,6 +17,15 @@ from jaxllm.observe.steps import one_by_one
 from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
 
+_EXAMPLES = """\
+examples:
+  jaxllm data list
+  jaxllm data prepare --raw_dir=downloads jcommonsenseqa mawps
+  jaxllm data prepare --suite=llm-jp-eval/v1.3.1
+  jaxllm data verify --suite=llm-jp-eval/v1.3.1
+  jaxllm data export --suite=llm-jp-eval/v1.3.1 --out=DIR
+  jaxllm data show mini/nli --split=dev --rows=3
+"""
 _WIDTH = 80
 _UNIT = "data sets"
 # Their files have another form than those of 1.1 to 1.4, and hold what is not known here.
@@ -42,12 +43,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="jaxllm data",
         description="Build the corpora, look at them, compare them with the published ones.",
-        epilog="example: jaxllm data prepare --raw_dir=downloads jcommonsenseqa mawps",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
     def action(name: str, run: Any, help: str, *, raw: bool = True) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=help, description=help)
+        added = actions.add_parser(name, help=help, description=help.capitalize() + ".")
         added.set_defaults(run=run)
         added.add_argument(
             "--data_dir",
@@ -65,7 +67,9 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     def selection(added: argparse.ArgumentParser) -> None:
-        added.add_argument("names", nargs="*", metavar="NAME")
+        added.add_argument(
+            "names", nargs="*", metavar="NAME", help="corpora, as `jaxllm data list` shows them"
+        )
         added.add_argument("--suite", metavar="SUITE", help="all corpora of a suite")
         licence(added)
 
@@ -73,7 +77,7 @@ def _parser() -> argparse.ArgumentParser:
         added.add_argument(
             "--accept_noncommercial",
             action="store_true",
-            help="your use is not commercial: take corpora whose licence wants that, too",
+            help="take corpora whose licence allows no commercial use: yours is none",
         )
 
     action("list", _list, "the corpora, and which are here")
@@ -100,7 +104,7 @@ def _list(args: argparse.Namespace) -> int:
     widths = [max(len(line[column]) for line in lines) for column in (0, 1)]
     for name, rows, licence, state in lines:
         print(f"{name:<{widths[0]}} {rows:>{widths[1]}} {licence[:24]:<24} {state}")
-    print("\nby hand: `jaxllm data prepare NAME` says where to get the file and where to put it")
+    print("\nby hand: `jaxllm data prepare NAME` says where to get it and where to put it")
     return 0
 
 
@@ -168,10 +172,9 @@ def _prepare_all(names: Sequence[str], args: argparse.Namespace) -> _Prepared:
 def _print_prepared(done: _Prepared, data_dir: str) -> None:
     partly = 0
     for name in done.made:
-        print(_one_line(name, data_dir))
-        if missing := corpora.info(name, data_dir)["missing"]:
-            partly += 1
-            print(_reason(f"without {', '.join(missing)}: {next(iter(missing.values()))}"))
+        about = corpora.info(name, data_dir)
+        partly += bool(about["missing"])
+        _print_splits(name, about)
     for what, reasons in (("skipped", done.skipped), ("refused", done.refused)):
         for name, why in reasons.items():
             print(f"{name}: {what}")
@@ -182,10 +185,12 @@ def _print_prepared(done: _Prepared, data_dir: str) -> None:
     )
 
 
-def _one_line(name: str, data_dir: str) -> str:
-    about = corpora.info(name, data_dir)
+def _print_splits(name: str, about: Mapping[str, Any]) -> None:
     counts = ", ".join(f"{split} {count:,}" for split, count in about["splits"].items())
-    return f"{name}: {counts} ({about['licence']})"
+    print(f"{name}: {counts} ({about['licence']})")
+    for why in dict.fromkeys(about["missing"].values()):
+        splits = [split for split, reason in about["missing"].items() if reason == why]
+        print(_reason(f"without {', '.join(splits)}: {why}"))
 
 
 def _reason(why: str) -> str:
@@ -297,12 +302,10 @@ def _export(args: argparse.Namespace) -> int:
 def _show(args: argparse.Namespace) -> int:
     for name in args.names:
         about = corpora.info(name, args.data_dir)
-        print(_one_line(name, args.data_dir))
-        print(f"  source {about['source']}")
+        _print_splits(name, about)
+        print(_reason(f"source: {about['source']}"))
         for part, digest in about["sha256"].items():
             print(f"  {part:<6} sha256 {digest}")
-        for part, why in about["missing"].items():
-            print(f"  {part:<6} is not here\n{_reason(why)}")
         split = args.split or ("test" if "test" in about["splits"] else next(iter(about["splits"])))
         for row in corpora.load(name, split, data_dir=args.data_dir)[: args.rows]:
             print(f"\n--- {split} {row['id']}")
