@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import os
 import sys
 import textwrap
 from collections import Counter
@@ -35,7 +36,7 @@ _NO_EXPORT = ("llm-jp-eval/v1.0", "llm-jp-eval/v2")
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `jaxllm data`."""
     args = _parser().parse_args(argv)
-    args.data_dir = resolve_data_dir(args.data_dir)
+    args.data_dir = resolve_data_dir(os.path.expanduser(args.data_dir))
     return args.run(args)
 
 
@@ -286,7 +287,7 @@ def _export(args: argparse.Namespace) -> int:
         task = written[name]
         corpora.export(
             task.corpus,
-            args.out,
+            os.path.expanduser(args.out),
             data_dir=args.data_dir,
             file_name=name,
             output_length=task.max_new_tokens,

@@ -174,6 +174,14 @@ def test_mistakes_are_told_before_anything_is_done(argv, reason, tmp_path):
     assert not (tmp_path / "data").exists()
 
 
+def test_folders_below_the_home_folder(capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    _add_suite(monkeypatch, "toys/v3", "toy_whole")
+    _run(capsys, "export", "--suite=toys/v3", "--out=~/out", "--data_dir=~/there")
+    assert (tmp_path / "out/evaluation/dev/whole.json").exists()
+    assert corpora.is_prepared("toy_whole", tmp_path / "there")
+
+
 def test_another_data_dir(capsys, tmp_path):
     _run(capsys, "prepare", "toy_whole", f"--data_dir={tmp_path}/other")
     assert corpora.is_prepared("toy_whole", tmp_path / "other")

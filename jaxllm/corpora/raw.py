@@ -103,7 +103,7 @@ def is_here(
 
 def _folders(raw_dir: str | os.PathLike | None, download_dir: epath.PathLike) -> list[epath.Path]:
     raw_dir = raw_dir or os.environ.get(RAW_DIR_VARIABLE)
-    return [epath.Path(folder) for folder in (raw_dir, download_dir) if folder]
+    return [epath.Path(folder).expanduser() for folder in (raw_dir, download_dir) if folder]
 
 
 def _fetch_file(file: RawFile, folders: list[epath.Path], progress: Progress) -> epath.Path:

@@ -124,11 +124,8 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str
     the split was not there, UserError when it has no such split.
     """
     builder = _prepared(name, data_dir)
-    if split in builder.info.metadata["missing"]:
-        raise MissingData(
-            f"{name} was prepared without its split {split!r}:"
-            f" {builder.info.metadata['missing'][split]}"
-        )
+    if reason := _missing(builder).get(split):
+        raise MissingData(f"{name} was prepared without its split {split!r}: {reason}")
     if split not in builder.info.splits:
         raise UserError(f"{name} has no split {split!r}; it has {', '.join(builder.info.splits)}")
     source = builder.as_data_source(split=split)
@@ -178,7 +175,7 @@ def info(name: str, data_dir: str | os.PathLike) -> dict[str, Any]:
     return {
         "splits": {split: value.num_examples for split, value in builder.info.splits.items()},
         "sha256": dict(builder.info.metadata["sha256"]),
-        "missing": dict(builder.info.metadata["missing"]),
+        "missing": _missing(builder),
         "licence": builder.corpus.licence,
         "source": builder.corpus.source,
     }
@@ -214,19 +211,25 @@ def _is_prepared(builder: base.CorpusBuilder) -> bool:
 
 def _is_outdated(builder: base.CorpusBuilder) -> bool:
     """Whether it can be made with a split more, or with the rows that are pinned by now."""
-    stored, pinned = builder.info.metadata, builder.corpus.sha256
-    other = {
+    pinned = builder.corpus.sha256
+    wanted = {
         split
-        for split, digest in stored["sha256"].items()
+        for split, digest in builder.info.metadata["sha256"].items()
         if pinned.get(split, digest) != digest and not builder.corpus.unverified
     }
-    if not stored["missing"] and not other:
+    wanted |= set(_missing(builder))
+    if not wanted:
         return False
     try:
         readable, _ = builder.read_splits()
     except MissingData:
         return False
-    return bool((other | set(stored["missing"])) & set(readable))
+    return bool(wanted & set(readable))
+
+
+def _missing(builder: base.CorpusBuilder) -> dict[str, str]:
+    """Why each split that is not there is not; older data does not say, and holds them all."""
+    return dict(builder.info.metadata.get("missing", {}))
 
 
 @contextlib.contextmanager

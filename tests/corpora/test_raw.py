@@ -125,6 +125,13 @@ def test_the_environment_names_the_raw_folder(tmp_path, monkeypatch):
     assert _fetch("http://127.0.0.1:9/", tmp_path).read_bytes() == _BODY
 
 
+def test_the_raw_folder_may_be_in_the_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "raw/origin").mkdir(parents=True)
+    (tmp_path / "raw/origin/a.bin").write_bytes(_BODY)
+    assert _fetch("http://127.0.0.1:9/", tmp_path, raw_dir="~/raw").read_bytes() == _BODY
+
+
 def test_another_file_is_refused_with_both_digests(tmp_path):
     (tmp_path / "origin").mkdir()
     (tmp_path / "origin/a.bin").write_bytes(b"other")

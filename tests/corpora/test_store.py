@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import textwrap
@@ -201,6 +202,15 @@ def test_what_stands_is_kept_when_the_raw_files_are_gone(add, tmp_path, raw_fold
     (raw_folder / "toy/test.txt").unlink()
     corpora.prepare([name], data_dir=tmp_path, raw_dir=raw_folder)
     assert len(corpora.load(name, "test", data_dir=tmp_path)) == 1
+
+
+def test_data_that_was_prepared_before_splits_could_be_missing_is_read(toy, tmp_path):
+    corpora.prepare([toy], data_dir=tmp_path)
+    path = tmp_path / "toy/numbers/1.1.0/metadata.json"
+    path.write_text(json.dumps({"sha256": json.loads(path.read_text())["sha256"]}))
+    corpora.prepare([toy], data_dir=tmp_path)
+    assert corpora.info(toy, tmp_path)["missing"] == {}
+    assert len(corpora.load(toy, "test", data_dir=tmp_path)) == 7
 
 
 def test_without_any_raw_file_the_first_reason_is_told(add, tmp_path, raw_folder):
