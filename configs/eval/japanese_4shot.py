@@ -1,4 +1,4 @@
-"""Three real tasks of llm-jp-eval v1.3.1, four shots, 100 samples each.
+"""Three real tasks of llm-jp-eval v1.3.1, four shots, 100 samples each; more if prepared.
 
 jaxllm data prepare --raw_dir=RAW jcommonsenseqa mawps jemhopqa
 jaxllm evaluate --config=configs/eval/japanese_4shot.py --model=runs/smollm2 --workdir=runs/eval
