@@ -23,6 +23,7 @@ from jaxllm.errors import UserError
 _GENERATED = ".eval-generated.json"
 _PROMPTS = ".eval-prompt.json"
 _RUN_CONFIG = "_config.json"
+_SEARCH_DEPTH = 5
 # Where the name of a model may stand, the more telling first.
 _NAMES = (
     ("model_name",),
@@ -65,7 +66,7 @@ class ForeignRun:
 
 
 def read_outputs(path: str | epath.Path) -> list[ForeignRun]:
-    """The runs in a file, or in a folder and those below it, in the order of their paths.
+    """The runs in a file, or in a folder and those below it.
 
     Raises:
         UserError: no such path, nothing to score there, or a file that is damaged, by its field.
@@ -88,7 +89,7 @@ def read_outputs(path: str | epath.Path) -> list[ForeignRun]:
 def _runs_of_folder(folder: epath.Path) -> Iterable[ForeignRun]:
     generated: dict[str, list[epath.Path]] = {}
     results = []
-    for path in sorted(folder.rglob("*.json")):
+    for path in _json_files(folder, _SEARCH_DEPTH):
         if path.name.endswith(_GENERATED):
             generated.setdefault(str(path.parent), []).append(path)
         elif path.name != _RUN_CONFIG and not path.name.endswith(_PROMPTS):
@@ -100,6 +101,15 @@ def _runs_of_folder(folder: epath.Path) -> Iterable[ForeignRun]:
         run = _result_run(path)
         if run is not None:
             yield run
+
+
+def _json_files(folder: epath.Path, depth: int) -> Iterable[epath.Path]:
+    for path in sorted(folder.iterdir()):
+        if path.is_dir():
+            if depth:
+                yield from _json_files(path, depth - 1)
+        elif path.suffix == ".json":
+            yield path
 
 
 def _generated_run(paths: list[epath.Path]) -> ForeignRun:
