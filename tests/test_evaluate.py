@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 
+import jaxllm
 from jaxllm.config import load_config
 from jaxllm.convert import convert
+from jaxllm.decode import Engine
 from jaxllm.defaults import evaluate_config
 from jaxllm.errors import UserError
-from jaxllm.evaluate import evaluate, evaluate_series, main
+from jaxllm.evaluate import evaluate, evaluate_series, main, score_outputs
 from jaxllm.observe.writer import read_scalars
 from jaxllm.reporting.results import find_results, read_result
 
@@ -110,6 +113,80 @@ def test_a_series_is_each_of_its_checkpoints(config, tiny_run, tmp_path, capsys)
         source = tiny_run / "checkpoints" / str(step)
         convert(str(source), str(tmp_path / "hf" / f"iter_{step:07d}"), to="hf")
     assert evaluate_series(config, tmp_path / "hf", tmp_path / "again") == summaries
+
+
+def test_a_series_that_is_asked_again_asks_nothing(config, tiny_run, tmp_path, monkeypatch):
+    summaries = evaluate_series(config, tiny_run, tmp_path)
+    monkeypatch.setattr(Engine, "_run", None)
+    assert evaluate_series(config, tiny_run, tmp_path) == summaries
+    # Every checkpoint has answers of its own: those of another do not serve.
+    (tmp_path / "evals/questions/000012/journal").rename(tmp_path / "of_another")
+    shutil.copytree(
+        tmp_path / "evals/questions/000008/journal", tmp_path / "evals/questions/000012/journal"
+    )
+    with pytest.raises(TypeError):
+        evaluate_series(config, tiny_run, tmp_path)
+
+
+def test_flags_reach_every_evaluator(config, tiny_run, tmp_path):
+    config.evals.likely = {"type": "score", "tasks": (config.evals.questions.task,)}
+    config.evals.likely.template = "llm_jp_v1.3"
+    (tmp_path / "config.json").write_text(json.dumps(config.to_dict()))
+    flags = [
+        f"--config={tmp_path / 'config.json'}",
+        f"--model={tiny_run}",
+        f"--workdir={tmp_path / 'out'}",
+    ]
+    assert main([*flags, "--split=dev", "--max_samples=3", "--also=llm-jp-eval-v2"]) == 0
+    evals = load_config(tmp_path / "out").evals
+    assert {name: entry.split for name, entry in evals.items()} == dict.fromkeys(evals, "dev")
+    assert (evals.likely.max_samples, evals.questions.max_samples) == (3, 3)
+    assert "max_samples" not in evals.held_out
+    results = find_results([tmp_path / "out"]).results
+    assert [result.record["split"] for result in results] == ["dev", "dev"]
+    for result in results:
+        written = json.loads((result.folder / "llm-jp-eval-v2.json").read_text(encoding="utf-8"))
+        assert len(written["records"]["questions"]) == 3
+
+
+def test_outputs_made_elsewhere_need_no_model(config, tiny_run, tiny_questions, tmp_path, capsys):
+    evaluate(config, tiny_run, tmp_path / "ours", also=("llm-jp-eval-v1",))
+    written = tmp_path / "ours/evals/questions/final/llm-jp-eval-v1.json"
+    theirs = tmp_path / "theirs"
+    for name in ("one", "two"):
+        (theirs / name).mkdir(parents=True)
+        shutil.copy(written, theirs / name)
+    generated = {
+        "target_dataset": "questions",
+        "samples": [{"input": "質問：猫0", "gold": "0", "generated": "0\n\n"}],
+    }
+    (theirs / "questions.eval-generated.json").write_text(json.dumps(generated))
+    summaries = score_outputs(config, theirs, tmp_path / "scored")
+    assert list(summaries) == ["questions", "tiny", "tiny_2"]
+    assert "not run, for they need a model: held_out" in capsys.readouterr().err
+    ours = read_result(tmp_path / "ours/evals/questions/final")
+    again = read_result(tmp_path / "scored/tiny_2/evals/questions/final")
+    (task,) = ours.tasks
+    assert again.tasks[task]["metrics"] == ours.tasks[task]["metrics"]
+    assert again.tasks[task]["data_sha256"] == ours.tasks[task]["data_sha256"]
+    # One run has no folder of its own, and stands beside ours in the report.
+    (theirs / "questions.eval-generated.json").unlink()
+    shutil.rmtree(theirs / "two")
+    flags = [f"--config={tmp_path / 'ours'}", f"--workdir={tmp_path / 'one'}"]
+    assert main([*flags, f"--from_outputs={theirs}"]) == 0
+    assert (tmp_path / "one/evals/questions/final/result.json").exists()
+    (table,) = jaxllm.report([tmp_path / "ours", tmp_path / "one"])["tables"]
+    assert len(table["rows"]) == 2
+
+
+def test_outputs_that_cannot_be_scored_are_told(config, tmp_path):
+    with pytest.raises(UserError, match=r"there is no .*absent"):
+        score_outputs(config, tmp_path / "absent", tmp_path / "out")
+    with pytest.raises(UserError, match="also='v3': choose from llm-jp-eval-v1"):
+        score_outputs(config, tmp_path / "absent", tmp_path / "out", also=("v3",))
+    del config.evals["questions"]
+    with pytest.raises(UserError, match="scored by evaluators of type 'generate'"):
+        score_outputs(config, tmp_path / "absent", tmp_path / "out")
 
 
 def test_what_is_no_series_is_told(config, tmp_path):

@@ -46,7 +46,9 @@ def dataset_name(task: Mapping[str, Any]) -> str:
     'mine'
     """
     corpus = task["corpus"]
-    return epath.Path(corpus.partition(":")[2]).stem if ":" in corpus else corpus
+    if ":" in corpus:
+        return epath.Path(corpus.partition(":")[2]).stem
+    return corpus.replace("/", "_")
 
 
 def _v1(result: Result) -> dict[str, Any]:

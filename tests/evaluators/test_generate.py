@@ -9,6 +9,7 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxllm import corpora
+from jaxllm.decode import Engine
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
 from jaxllm.reporting.results import find_results
@@ -70,7 +71,10 @@ def test_a_file_of_questions(context, yes_params, tiny_questions, tmp_path):
     assert {sample["num_tokens"] for sample in samples} == {3}
     scores = [sample["scores"]["exact_match"] for sample in samples]
     assert scores == [float(gold == "はい") for gold in golds]
-    assert all("### 入力:\n質問：" in sample["prompt"] for sample in samples)
+    assert all(f"### 入力:\n{sample['input']}" in sample["prompt"] for sample in samples)
+    assert len({sample["prompt_ids_sha256"] for sample in samples}) == 12
+    assert len(record["model"]["weights_digest"]) == 64
+    assert record["max_samples"] == 12
     assert record["run"] == {"kind": "tuned", "step": 20, "tokens": 300, "workdir": "nowhere"}
     assert record["model"]["tokenizer_digest"] == context.tokenizer.digest
     assert record["config"] == {"seed": 3}
@@ -79,6 +83,97 @@ def test_a_file_of_questions(context, yes_params, tiny_questions, tmp_path):
     low, high = task["metrics"]["exact_match"]["interval"]
     assert low < 8 / 12 < high
     assert (task["bos"], task["num_samples"], task["headline"]) == ("never", 12, "exact_match")
+
+
+def test_every_field_of_a_task_can_be_set(context, yes_params, tiny_questions, tmp_path):
+    item = _make(
+        context,
+        task=f"jsonl:{tiny_questions}",
+        template="llm_jp_v1.3",
+        instruction="答えなさい。",
+        extraction="regex:(は)",
+        stop=("い",),
+        labels=("は", "いいえ"),
+        category="QA",
+        num_shots=1,
+        shot_seed=3,
+        max_samples=2,
+    )
+    item.run(yes_params, step=None, tokens=None, workdir=tmp_path)
+    record, samples = _read(tmp_path / "evals/mine/final")
+    assert [(sample["output"], sample["prediction"]) for sample in samples] == [("は", "は")] * 2
+    assert {sample["finish_reason"] for sample in samples} == {"stop"}
+    assert all("答えなさい。" in sample["prompt"] for sample in samples)
+    (task,) = record["tasks"].values()
+    assert {name: task[name] for name in ("instruction", "extraction", "stop", "category")} == {
+        "instruction": "答えなさい。",
+        "extraction": "regex:(は)",
+        "stop": ["い"],
+        "category": "QA",
+    }
+    assert (task["labels"], task["shot_seed"]) == (["は", "いいえ"], 3)
+
+
+def test_runs_have_seeds_of_their_own(context, tiny_params, tiny_questions, tmp_path):
+    asked = {
+        "task": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "metrics": ("char_f1",),
+        "max_new_tokens": 6,
+        "max_samples": 5,
+        "temperature": 1.0,
+        "seed": 7,
+    }
+    for name, runs in (("three", 3), ("one", 1)):
+        item = _make(context, **asked, num_runs=runs)
+        item.run(tiny_params, step=None, tokens=None, workdir=tmp_path / name)
+    record, samples = _read(tmp_path / "three/evals/mine/final")
+    _, alone = _read(tmp_path / "one/evals/mine/final")
+    # The first run is the one that a single run would have been.
+    assert [sample["output"] for sample in samples] == [sample["output"] for sample in alone]
+    assert "runs" not in alone[0]
+    outputs = [[run["output"] for run in sample["runs"]] for sample in samples]
+    assert all(len(set(texts)) == 3 for texts in outputs)
+    for sample in samples:
+        scores = [run["scores"]["char_f1"] for run in sample["runs"]]
+        assert sample["scores"]["char_f1"] == pytest.approx(np.mean(scores))
+    (task,) = record["tasks"].values()
+    measured = task["metrics"]["char_f1"]
+    assert measured["mean"] == pytest.approx(np.mean(measured["runs"]))
+    assert measured["spread"] == pytest.approx(np.std(measured["runs"], ddof=1))
+    assert (record["decode"]["num_runs"], task["num_samples"]) == (3, 5)
+
+
+def test_the_same_again_asks_nothing(
+    context, yes_params, tiny_params, tiny_questions, tmp_path, monkeypatch
+):
+    asked = {
+        "task": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "max_new_tokens": 4,
+        "max_samples": 5,
+    }
+    folder = tmp_path / "evals/mine/final"
+
+    def run(params, **changes):
+        item = _make(context, **(asked | changes))
+        item.run(params, step=None, tokens=None, workdir=tmp_path)
+        return json.loads((folder / "timings.json").read_text())["from_journal"]
+
+    def files():
+        return [path.read_bytes() for path in (folder / "result.json", *folder.glob("samples/*"))]
+
+    assert run(yes_params) == 0
+    before = files()
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_run", None)  # whoever asks the model fails
+        assert run(yes_params) == 5
+        assert files() == before
+        # Only how answers are scored has changed.
+        assert run(yes_params, metrics=("char_f1",), extraction="v1.0") == 5
+    assert run(yes_params, max_samples=7) == 5
+    assert run(yes_params, seed=1) == 0
+    assert run(tiny_params, seed=1) == 0
 
 
 def test_shots_stand_in_front_and_are_not_asked(context, yes_params, tiny_questions, tmp_path):
@@ -184,6 +279,10 @@ def test_the_commonest_answer_is_a_result_of_its_own(context, tmp_path):
         ({"task": "mini/v1:nli", "metrics": ("exact",)}, "exact_match"),
         ({"task": "mini/v1:nli", "template": "v1.3"}, "llm_jp_v1.3"),
         ({"task": "mini/v1:nli", "bos": "no"}, "auto, always or never"),
+        ({"task": "mini/v1:nli", "extraction": "v3"}, "extraction 'v3' is unknown"),
+        ({"task": "mini/v1:nli", "num_runs": 3}, "evals.mine: num_runs=3 greedy runs"),
+        ({"task": "mini/v1:nli", "num_runs": 0}, "asks at least once"),
+        ({"suite": "mini/v1", "category": "QA"}, "mini/v1 has its own"),
     ],
 )
 def test_what_cannot_be_asked_is_told_before_anything_is_generated(context, entry, named):

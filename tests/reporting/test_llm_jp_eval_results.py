@@ -41,7 +41,7 @@ def result(tmp_path, monkeypatch):
         "mini/v1:nli": {
             **task,
             "category": "NLI",
-            "corpus": "mini_nli",
+            "corpus": "mini/nli",
             "headline": "exact_match",
             "num_samples": 2,
             "metrics": {"exact_match": {"mean": 0.5, "interval": None, "maximum": 1.0}},
