@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import csv
 import dataclasses
 import gzip
 import hashlib
@@ -15,7 +17,7 @@ import urllib.error
 import urllib.request
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from etils import epath
 
@@ -99,6 +101,16 @@ def is_here(
     paths = [what.path] if isinstance(what, RawFile) else [what.path, what.archive.path]
     folders = _folders(raw_dir, download_dir)
     return any((folder / path).exists() for folder in folders for path in paths)
+
+
+@contextlib.contextmanager
+def reading(path: epath.Path) -> Iterator[None]:
+    """Turns what goes wrong while a raw file is parsed into a UserError that names the file."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, SyntaxError, csv.Error) as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UserError(f"{path} is damaged or another file ({reason}); get it again") from error
 
 
 def _folders(raw_dir: str | os.PathLike | None, download_dir: epath.PathLike) -> list[epath.Path]:
