@@ -54,7 +54,6 @@ COMMONSENSEMORALJA = base.Corpus(
     sha256={
         "dev": "7e0189d02f62b129978411b6f9887c5e903c23ff380d20e81da139c85ee7da3b",
     },
-    published=(),
     readers=tuple(map(_reader, _FILES)),
 )
 

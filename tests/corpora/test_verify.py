@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
@@ -135,18 +136,46 @@ def test_a_name_without_a_reader_is_not_left_out(tmp_path):
 
 
 def test_digests_called_published_are_the_published_ones(spec_dir):
+    """The dev files' digests of llm-jp/scripts, evaluation/installers, and those of the cases.
+
+    The two tell different ones of mbpp.
+    """
     published: dict[str, set[str]] = {}
+    for name, _, sha256 in _published():
+        published.setdefault(name, set()).add(sha256)
     for line in (spec_dir / "metric_cases.jsonl").read_text(encoding="utf-8").splitlines():
         case = json.loads(line)
         if case["metric"] == "dataset_dev_json_sha256":
-            published[case["inputs"]["dataset"]] = set(case["expected"].values())
-    called = {
+            published[case["inputs"]["dataset"]] |= set(case["expected"].values())
+    called = _called_published()
+    assert set(called) >= {"jamp", "janli", "jcommonsenseqa", "jnli", "jsquad", "mawps"}
+    for name, digest in called.items():
+        assert digest in published.get(name, ()), name
+
+
+def test_every_verified_corpus_of_llm_jp_eval_pins_its_published_digest():
+    digests = _called_published()
+    expected = {}
+    for name, _, sha256 in _published():
+        expected.setdefault(name, set()).add(sha256)
+    pinned = {
+        name for name in expected if name in corpora.names() and not corpora.get(name).unverified
+    }
+    assert len(pinned) >= 10
+    assert {name for name in pinned if digests.get(name) not in expected[name]} == set()
+
+
+def _published() -> list[list[str]]:
+    """Name, versions of llm-jp-eval and sha256 of each dev file."""
+    lines = Path(__file__).with_name("published_sha256.tsv").read_text(encoding="utf-8")
+    return [line.split("\t") for line in lines.splitlines()]
+
+
+def _called_published() -> dict[str, str]:
+    return {
         name: corpus.sha256[split]
         for name in corpora.names()
         for corpus in [corpora.get(name)]
         for split in corpus.published
         if split in corpus.sha256
     }
-    assert set(called) >= {"jamp", "janli", "jcommonsenseqa", "jnli", "jsquad", "mawps"}
-    for name, digest in called.items():
-        assert digest in published.get(name, ()), name
