@@ -65,9 +65,17 @@ def _checksum(array: jax.Array) -> jax.Array:
         here = jax.lax.broadcasted_iota(jnp.uint32, bits.shape, axis)
         place += here * jnp.uint32(stride % 2**32)
         stride *= bits.shape[axis]
-    return jnp.stack(
-        [jnp.sum(_mix(bits + _mix(place ^ jnp.uint32(s))), dtype=jnp.uint32) for s in _SALTS]
-    )
+    first = _mix(bits + _mix(place ^ jnp.uint32(_SALTS[0])))
+    second = _mix(first ^ jnp.uint32(_SALTS[1]))
+    # Both sums in one reduction: two of them would each need the mixed words in memory.
+    zero, axes = jnp.uint32(0), tuple(range(bits.ndim))
+    return jnp.stack(jax.lax.reduce((first, second), (zero, zero), _add_both, axes))
+
+
+def _add_both(
+    left: tuple[jax.Array, jax.Array], right: tuple[jax.Array, jax.Array]
+) -> tuple[jax.Array, jax.Array]:
+    return left[0] + right[0], left[1] + right[1]
 
 
 def _mix(word: jax.Array) -> jax.Array:

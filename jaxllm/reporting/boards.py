@@ -12,7 +12,18 @@ from jaxllm.reporting.results import Result
 MAJORITY, CONTROL, BASE, TUNED = "majority", "control", "base", "tuned"
 _ORDER = (MAJORITY, CONTROL, BASE, TUNED)
 # What must agree between two results of a task for their scores to be comparable.
-_CONDITIONS = ("data_sha256", "template", "extraction", "max_new_tokens", "bos", "headline")
+_CONDITIONS = (
+    "data_sha256",
+    "shots_sha256",
+    "shot_seed",
+    "instruction",
+    "template",
+    "extraction",
+    "max_new_tokens",
+    "stop",
+    "bos",
+    "headline",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -179,7 +179,10 @@ def find_results(folders: Iterable[str | epath.Path]) -> Found:
     results, damaged = {}, {}
     for top in map(epath.Path, folders):
         if not top.is_dir():
-            raise UserError(f"{top} is no folder; give result folders, or a run's workdir")
+            hint = "give result folders, or a run's workdir"
+            if top.suffix == ".json" and top.exists():
+                hint += "; a file of llm-jp-eval: `jaxllm evaluate --from_outputs` makes one of it"
+            raise UserError(f"{top} is no folder; {hint}")
         for folder in _result_folders(top, _SEARCH_DEPTH):
             key = str(folder.resolve())
             try:

@@ -129,3 +129,24 @@ def test_a_search_goes_below_folders_and_names_what_it_leaves_out(make_result, t
 def test_a_folder_that_does_not_exist_is_the_users_error(tmp_path):
     with pytest.raises(UserError, match="is no folder"):
         find_results([tmp_path / "absent"])
+
+
+def test_a_file_of_llm_jp_eval_is_told_where_to_go(tmp_path):
+    (tmp_path / "result_1.json").write_text("{}")
+    with pytest.raises(UserError, match="evaluate --from_outputs"):
+        find_results([tmp_path / "result_1.json"])
+
+
+def test_an_evaluation_that_was_killed_is_told(tmp_path):
+    (tmp_path / "evals/mini/final/journal").mkdir(parents=True)
+    found = find_results([tmp_path])
+    assert found.results == ()
+    assert found.damaged == (
+        f"{tmp_path}/evals/mini/final: no result.json: the evaluation did not finish",
+    )
+
+
+def test_half_a_character_is_written_and_read(make_result):
+    result = make_result("sft", {"NLI": [1]}, text="猫\ud83d")
+    (sample,) = read_samples(result, "mini/v1:nli")
+    assert sample["output"] == "猫\ud83d"
