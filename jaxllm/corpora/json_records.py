@@ -8,6 +8,7 @@ from typing import Any
 
 from etils import epath
 
+from jaxllm.corpora import raw
 from jaxllm.errors import UserError
 
 Record = Mapping[str, Any]
@@ -16,14 +17,12 @@ Record = Mapping[str, Any]
 def read_records(path: epath.Path) -> list[Record]:
     """The records of the file in their order; UserError where it holds anything else."""
     document = path.read_bytes()
-    try:
+    with raw.reading(path):
         if path.suffix == ".jsonl":
             # Only newlines end a record: texts hold U+2028, at which splitlines() would cut.
             records = [json.loads(line) for line in document.split(b"\n") if line.strip()]
         else:
             records = json.loads(document)
-    except ValueError as error:
-        raise UserError(f"{path} is not JSON ({error}); remove it and fetch it again") from error
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UserError(f"{path} holds no list of JSON objects: it is another file")
     return records
