@@ -79,3 +79,21 @@ def test_the_module_runs_alone_and_without_jax(pairs):
     code = f"import sys, jaxllm; jaxllm.score({str(pairs(_GOOD))!r}, metric='char_f1');"
     code += "sys.exit('jax' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_bleu_is_printed_as_the_published_tables_have_it(pairs, capsys):
+    line = '{"prediction": "今日は良い天気です。", "reference": "今日はいい天気です。"}'
+    assert main(["score", "--metric=bleu_compat_ja", f"--in={pairs(line)}"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 90.0
+
+
+def test_labels_are_given_by_commas(pairs, capsys):
+    path = pairs(_GOOD, '{"prediction": "京都", "reference": "東京都"}')
+    assert main(["score", "--metric=ool", "--labels=東京,東京都", f"--in={path}"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"] == 0.5
+
+
+def test_a_metric_that_cannot_be_had_says_how_to_get_it(pairs, capsys, monkeypatch, tmp_path):
+    monkeypatch.setenv("JAXLLM_METRICS_DIR", str(tmp_path))
+    assert main(["score", "--metric=comet_wmt22", f"--in={pairs(_GOOD)}"]) == 2
+    assert "jaxllm metrics install comet" in capsys.readouterr().err

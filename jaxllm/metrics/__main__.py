@@ -7,4 +7,5 @@ import sys
 from jaxllm.metrics.command import main
 from jaxllm.verb import run_verb
 
-sys.exit(run_verb(main))
+if __name__ == "__main__":
+    sys.exit(run_verb(main))

@@ -14,7 +14,7 @@ from rapidfuzz.distance import Indel
 
 from jaxllm.metrics.scores import Scores, score_each
 
-_LATIN_1_UPPER_HALF = dict.fromkeys(range(0x80, 0x100))  # what fuzzywuzzy's force_ascii deletes
+_LATIN_1_UPPER_HALF = re.compile("[\x80-\xff]")  # what fuzzywuzzy's force_ascii deletes
 _NOT_A_WORD_CHARACTER = re.compile(r"\W")
 
 
@@ -35,5 +35,5 @@ def _token_sort_ratio(prediction: str, reference: str) -> float:
 
 
 def _sorted_words(text: str) -> str:
-    text = text.translate(_LATIN_1_UPPER_HALF)
+    text = _LATIN_1_UPPER_HALF.sub("", text)
     return " ".join(sorted(_NOT_A_WORD_CHARACTER.sub(" ", text).lower().split()))

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, make_boards
+from jaxllm.reporting.browsing import browsable_samples
 from jaxllm.reporting.learned import (
     average_difference,
     category_differences,
@@ -10,6 +11,7 @@ from jaxllm.reporting.learned import (
     reference_for,
     task_difference,
 )
+from jaxllm.reporting.results import Result, read_samples, write_result
 from jaxllm.reporting.statistics import mean_of, paired_difference
 
 _HALF, _NONE, _ALL = [1, 0] * 20, [0] * 40, [1] * 40
@@ -90,3 +92,27 @@ def test_a_run_is_held_against_its_own_reference(make_result):
     (board,) = make_boards([elsewhere, own, tuned])
     assert reference_for(board, tuned, CONTROL) is own
     assert reference_for(board, tuned, BASE) is None
+
+
+def test_scores_of_0_to_100_are_compared_and_shown_as_shares(make_result):
+    def of_100(kind: str, percent: list[float]) -> Result:
+        shares = make_result(kind, {"MT": [score / 100 for score in percent]}, suite=None)
+        record, (task,) = shares.record, shares.tasks
+        (measured,) = record["tasks"][task]["metrics"].values()
+        measured |= {"mean": 100 * measured["mean"], "maximum": 100.0, "interval": [0.0, 90.0]}
+        samples = [
+            {**sample, "scores": {"exact_match": 100 * sample["scores"]["exact_match"]}}
+            for sample in read_samples(shares, task)
+        ]
+        return write_result(shares.folder, record, {task: samples})
+
+    before, after = of_100("base", [20.0, 40.0, 30.0]), of_100("sft", [40.0, 60.0, 80.0])
+    (task,) = after.tasks
+    assert after.categories[task] == {"mean": pytest.approx(0.6), "interval": [0.0, 0.9]}
+    difference = task_difference(before, after, task)
+    expected = paired_difference([0.2, 0.4, 0.3], [0.4, 0.6, 0.8])
+    assert difference.mean == pytest.approx(expected.mean)
+    assert difference.low == pytest.approx(expected.low)
+    (board,) = make_boards([before, after])
+    (shown,) = browsable_samples(board)["tasks"]
+    assert shown["samples"][0]["answers"][1]["score"] == pytest.approx(0.4)
