@@ -57,7 +57,7 @@ def train_config() -> ConfigDict:
             # Evaluators by name (see jaxllm.evaluators).
             "evals": {},
             "log_every": 10,
-            "open_groups": ("mixture", "evals", "model.architecture"),
+            "open_groups": ("mixture", "evals", "evals.*", "model.architecture"),
         }
     )
 
@@ -71,7 +71,7 @@ def evaluate_config() -> ConfigDict:
             "data_dir": "",
             "mesh": dataclasses.asdict(MeshShape()),
             "evals": {},
-            "open_groups": ("evals",),
+            "open_groups": ("evals", "evals.*"),
         }
     )
 

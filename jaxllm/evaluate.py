@@ -176,6 +176,7 @@ def _prepare_workdir(
 ) -> epath.Path:
     if not len(config.evals):
         raise UserError("config.evals is empty: name what to evaluate")
+    evaluator_settings(config.evals)  # a wrong one is told before a model is loaded
     for shape in also:
         if shape not in SHAPES:
             raise UserError(f"also={shape!r}: choose from {', '.join(SHAPES)}")
@@ -237,7 +238,8 @@ def _run(
 def _write_also(folder: epath.Path, also: Sequence[str]) -> None:
     if also and folder.exists():  # held-out loss leaves no result folder
         result = read_result(folder)
-        for shape in also:
+        evaluator_settings(config.evals)  # a wrong one is told before a model is loaded
+    for shape in also:
             write_llm_jp_eval(result, shape)
 
 

@@ -25,8 +25,9 @@ def apply_overrides(config: ConfigDict, overrides: Iterable[str]) -> None:
     New names are taken only directly under the groups that the config lists in its own field
     `open_groups` (such as `open_groups=("mixture", "evals")`): `mixture.mine.weight=2` makes the
     entry `mine`, whose fields are read like the fields of that name in the entries beside it.
-    `mixture.mine=None` takes an entry out. Raises `UserError` naming the nearest field, or the
-    value that would work.
+    `mixture.mine=None` takes an entry out. A group listed as `evals.*` takes new fields in all its
+    entries; whoever reads them says which there are. Raises `UserError` naming the nearest field,
+    or the value that would work.
     """
     open_groups = tuple(config.get("open_groups", ()))
     created: set[str] = set()
@@ -63,7 +64,7 @@ def _apply(
         if parent in open_groups:
             group[name] = _new_entry(group, text, path)
             created.add(path)
-        elif parent in created:
+        elif parent in created or f"{'.'.join(parents[:-1])}.*" in open_groups:
             group[name] = _read_like(_field_beside(config, parents, name), text, path)
         else:
             raise _unknown(config, path, open_groups)
@@ -175,7 +176,8 @@ def _unknown(config: ConfigDict, path: str, open_groups: Sequence[str]) -> UserE
     if nearest:
         hint = f"; did you mean config.{nearest}?"
     if open_groups:
-        hint += f" (new entries are taken under: {', '.join(open_groups)})"
+        named = ", ".join(group for group in open_groups if not group.endswith(".*"))
+        hint += f" (new entries are taken under: {named})"
     return UserError(f"the config has no field config.{path}{hint}")
 
 

@@ -139,6 +139,18 @@ def test_open_groups_take_new_entries_typed_by_those_beside_them(config_file: Pa
     assert config.evals.dev.suite == "mini/v1"
 
 
+def test_entries_of_an_open_group_may_take_new_fields(config_file: Path) -> None:
+    config_file.write_text(_CONFIG.replace('("mixture", "evals")', '("mixture", "mixture.*")'))
+    overrides = ["mixture.jaster.split=dev", "mixture.jaster.share=0.5", "mixture.b.every=3"]
+    config = load_config(config_file, [*overrides, "mixture.b.share=1", "mixture.jaster.weight=2"])
+    assert (config.mixture.jaster.split, config.mixture.jaster.share) == ("dev", 0.5)
+    assert isinstance(config.mixture.b.share, float)
+    assert isinstance(config.mixture.jaster.weight, float)
+    for path in ("optimizer.b3=1", "mixture.jaster.deep.field=1"):
+        with pytest.raises(UserError, match="the config has no field"):
+            load_config(config_file, [path])
+
+
 def test_none_takes_an_entry_out_of_an_open_group(config_file: Path) -> None:
     assert "jaster" not in load_config(config_file, ["mixture.jaster=None"]).mixture
 

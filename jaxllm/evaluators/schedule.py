@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import typing
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -21,6 +22,13 @@ from jaxllm.models.decoder import Params
 Summary = dict[str, float]
 
 _SCHEDULE_FIELDS = ("type", "every", "first")
+_TAKES = {
+    tuple: "a list of texts, such as ('a', 'b')",
+    float: "a number",
+    int: "a whole number",
+    bool: "true or false",
+    str: "a text",
+}
 
 
 class Evaluator(Protocol):
@@ -142,10 +150,30 @@ def _settings(name: str, kind: str, settings: Mapping[str, Any]) -> Any:
     for field in dataclasses.fields(_TYPES[kind].Settings):
         if field.default is dataclasses.MISSING and field.name not in settings:
             raise UserError(f"config.evals.{name}.{field.name} is missing: {kind!r} needs it")
+    for key, hint in typing.get_type_hints(_TYPES[kind].Settings).items():
+        if key in settings and not _fits(settings[key], hint):
+            takes = next(words for type_, words in _TAKES.items() if _is_kind(hint, type_))
+            raise UserError(f"config.evals.{name}.{key}={settings[key]!r}: it takes {takes}")
     try:
         return _TYPES[kind].Settings(**settings)
     except UserError as error:
         raise UserError(f"config.evals.{name}: {error}") from error
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    if _is_kind(hint, tuple):
+        return isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
+    if _is_kind(hint, float):
+        return isinstance(value, (int, float)) and not isinstance(value, bool)
+    if _is_kind(hint, int):
+        return isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, bool if _is_kind(hint, bool) else str)
+
+
+def _is_kind(hint: Any, kind: type) -> bool:
+    """Whether values of a type hint are of this kind; a choice of words is a text."""
+    origin = typing.get_origin(hint)
+    return hint is kind or origin is kind or (origin is typing.Literal and kind is str)
 
 
 def _interval(name: str, every: int | str, num_steps: int) -> int:

@@ -69,6 +69,24 @@ def test_an_entry_that_cannot_work_is_told(entry, context, change, named):
         make_evaluators(ConfigDict({"mine": entry | change}), context)
 
 
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"stop": "い"}, r"evals\.mine\.stop='い': it takes a list of texts"),
+        ({"metrics": (1,)}, "it takes a list of texts"),
+        ({"temperature": "warm"}, "temperature='warm': it takes a number"),
+        ({"max_samples": 1.5}, "max_samples=1.5: it takes a whole number"),
+        ({"max_samples": True}, "it takes a whole number"),
+        ({"blank_inputs": 1}, "it takes true or false"),
+        ({"instruction": 3}, "it takes a text"),
+    ],
+)
+def test_a_value_of_the_wrong_type_is_told(context, change, named):
+    entry = {"type": "generate", "task": "mini/v1:nli", **change}
+    with pytest.raises(UserError, match=named):
+        make_evaluators(ConfigDict({"mine": entry}), context)
+
+
 def test_a_required_setting_that_is_missing_is_told(context):
     with pytest.raises(UserError, match=r"config\.evals\.mine\.source"):
         make_evaluators(ConfigDict({"mine": {"type": "loss"}}), context)
