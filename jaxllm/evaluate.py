@@ -238,8 +238,7 @@ def _run(
 def _write_also(folder: epath.Path, also: Sequence[str]) -> None:
     if also and folder.exists():  # held-out loss leaves no result folder
         result = read_result(folder)
-        evaluator_settings(config.evals)  # a wrong one is told before a model is loaded
-    for shape in also:
+        for shape in also:
             write_llm_jp_eval(result, shape)
 
 
