@@ -24,8 +24,8 @@ _FOLDER = raw.RawFolder(
     inside=f"WikipediaAnnotatedCorpus-{_TAG.removeprefix('v')}",
 )
 _SPLITS = ("train", "dev", "test")
-# The published digest is of dev. A later state of the repository than the tag has the same
-# morphemes and dependencies in dev and test, but one named entity and four predicates more in test.
+# A later state of the repository than the tag has the same morphemes and dependencies in dev and
+# test, but by the counts in its README one named entity and four predicates more in test.
 _NOT_REPRODUCED = "the published sha256 of dev could not be reproduced from the annotations: "
 
 
@@ -105,7 +105,7 @@ WIKI_NER = _corpus(
         "dev": "8547820e11679dbd3782aa3201a56be496a953a11a1403fb6874aaf6f678237a",
         "test": "bf0e992f459d66be13c7aaf6650f822d70bdcd90278185a11fe9125cef86800a",
     },
-    unverified=_NOT_REPRODUCED + "the entities and the number of rows are right, the form is not",
+    unverified=_NOT_REPRODUCED + "there are as many rows, but their exact form is not known",
     readers=tuple(_reader(tasks.named_entities, split) for split in _SPLITS),
 )
 WIKI_DEPENDENCY = _corpus(
