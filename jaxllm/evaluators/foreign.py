@@ -100,9 +100,9 @@ def _own_ids(
 ) -> list[str] | None:
     """The ids of the samples here that have these questions and golds; None unless all do."""
     try:
-        samples = load_samples(task, split=split, data_dir=data_dir)
+        samples = load_samples(task, split=split, data_dir=data_dir, num_shots=0)
     except UserError:
-        return None  # the corpus is not prepared here, or its train lacks the shots
+        return None  # the corpus is not prepared here, or lacks the split
     waiting: dict[tuple[str, str], list[Sample]] = {}
     for sample in reversed(samples):
         waiting.setdefault((sample.input, sample.gold), []).append(sample)
