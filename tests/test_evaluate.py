@@ -10,7 +10,6 @@ import pytest
 import jaxllm
 from jaxllm.config import load_config
 from jaxllm.convert import convert
-from jaxllm.decode import Engine
 from jaxllm.defaults import evaluate_config
 from jaxllm.errors import UserError
 from jaxllm.evaluate import evaluate, evaluate_series, main, score_outputs
@@ -117,7 +116,7 @@ def test_a_series_is_each_of_its_checkpoints(config, tiny_run, tmp_path, capsys)
 
 def test_a_series_that_is_asked_again_asks_nothing(config, tiny_run, tmp_path, monkeypatch):
     summaries = evaluate_series(config, tiny_run, tmp_path)
-    monkeypatch.setattr(Engine, "_run", None)
+    monkeypatch.setattr("jaxllm.decode.engine.Generation", None)
     assert evaluate_series(config, tiny_run, tmp_path) == summaries
     # Every checkpoint has answers of its own: those of another do not serve.
     (tmp_path / "evals/questions/000012/journal").rename(tmp_path / "of_another")

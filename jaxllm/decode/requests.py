@@ -11,10 +11,12 @@ class Request:
     """One prompt to continue.
 
     `temperature=0` decodes greedily; otherwise `top_p` keeps the smallest set of tokens with that
-    much probability. `seed` together with `id` fixes a sampled answer, whatever else is in the
-    batch. Generation ends at an end-of-sequence id of the tokenizer or of the request's own (a
-    template's `stop_ids`) unless `ignore_eos`, at one of the `stop` strings (cut from the text), or
-    after `max_new_tokens`.
+    much probability, `top_k` (0: all) the k most likely, `min_p` those with at least that share of
+    the best one's probability. `repetition_penalty` above 1 lowers the logits of tokens that stand
+    in prompt or answer, also for greedy decoding. `seed` together with `id` fixes a sampled answer,
+    whatever else is in the batch. Generation ends at an end-of-sequence id of the tokenizer or of
+    the request's own (a template's `stop_ids`) unless `ignore_eos`, at one of the `stop` strings
+    (cut from the text), or after `max_new_tokens`.
     """
 
     id: str
@@ -25,6 +27,9 @@ class Request:
     ignore_eos: bool = False
     temperature: float = 0.0
     top_p: float = 1.0
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
     seed: int = 0
 
 

@@ -24,7 +24,7 @@ from flax import nnx
 
 from jaxllm.models.attention import causal_attention
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.layers import Attend, Block, Embedding, Linear, Norm
+from jaxllm.models.layers import Attend, Block, Embedding, Linear, Norm, Pick
 from jaxllm.models.rope import rotary_tables
 from jaxllm.parallel.rules import constrain
 
@@ -94,9 +94,14 @@ def apply_block(
     rope: tuple[jax.Array, jax.Array] | None,
     attend: Attend,
     cache: Any = None,
+    pick: Pick | None = None,
 ) -> tuple[jax.Array, Any]:
-    """One layer with weights `block` (no layer axis); returns ([B, T, D], cache)."""
-    return nnx.merge(_parts(config)["blocks"], nnx.State(block))(x_BTD, rope, attend, cache)
+    """One layer with weights `block` (no layer axis); returns ([B, T, D], cache).
+
+    With `pick` only the positions it takes are queries, and only theirs come back; `attend` gets
+    the keys and values of all.
+    """
+    return nnx.merge(_parts(config)["blocks"], nnx.State(block))(x_BTD, rope, attend, cache, pick)
 
 
 def final_norm(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:

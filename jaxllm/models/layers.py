@@ -22,6 +22,8 @@ from jaxllm.models.rope import rotate
 # attend(q_BTNH, k_BTKH, v_BTKH, cache) -> (o_BTNH, cache): training masks by segment and has no
 # cache; decoding writes the new keys and values into it first.
 Attend = Callable[[jax.Array, jax.Array, jax.Array, Any], tuple[jax.Array, Any]]
+# pick([B, T, ...]) -> [B, Q, ...]: the positions whose output is wanted, where not all are.
+Pick = Callable[[jax.Array], jax.Array]
 
 _ACTIVATIONS: dict[str, Callable[[jax.Array], jax.Array]] = {
     "silu": jax.nn.silu,
@@ -123,17 +125,20 @@ class Attention(nnx.Module):
         rope: tuple[jax.Array, jax.Array] | None,
         attend: Attend,
         cache: Any,
+        pick: Pick | None = None,
     ) -> tuple[jax.Array, Any]:
+        asking_BQD = x_BTD if pick is None else pick(x_BTD)
         split = (*x_BTD.shape[:2], -1, self.head_dim)
-        q = self.query(x_BTD).reshape(split)
+        q = self.query(asking_BQD).reshape(*asking_BQD.shape[:2], -1, self.head_dim)
         k = self.key(x_BTD).reshape(split)
         v = self.value(x_BTD).reshape(split)
         if self.qk_norm:
             q, k = self.query_norm(q), self.key_norm(k)
         if rope is not None:
-            q, k = rotate(q, rope), rotate(k, rope)
-        out_BTNH, cache = attend(q, k, v, cache)
-        return self.out(out_BTNH.reshape(*x_BTD.shape[:2], -1)), cache
+            asking = rope if pick is None else (pick(rope[0]), pick(rope[1]))
+            q, k = rotate(q, asking), rotate(k, rope)
+        out_BQNH, cache = attend(q, k, v, cache)
+        return self.out(out_BQNH.reshape(*asking_BQD.shape[:2], -1)), cache
 
 
 class MLP(nnx.Module):
@@ -176,10 +181,11 @@ class Block(nnx.Module):
         rope: tuple[jax.Array, jax.Array] | None,
         attend: Attend,
         cache: Any = None,
+        pick: Pick | None = None,
     ) -> tuple[jax.Array, Any]:
-        mixed, cache = self.attention(self.attention_norm(x_BTD), rope, attend, cache)
-        x_BTD = x_BTD + mixed
-        return x_BTD + self.mlp(self.mlp_norm(x_BTD)), cache
+        mixed, cache = self.attention(self.attention_norm(x_BTD), rope, attend, cache, pick)
+        x_BQD = (x_BTD if pick is None else pick(x_BTD)) + mixed
+        return x_BQD + self.mlp(self.mlp_norm(x_BQD)), cache
 
 
 class Embedding(nnx.Module):

@@ -7,7 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-import jaxllm.decode.engine as engine_module
+import jaxllm.decode.generation as generation_module
 from jaxllm.decode import Engine, Request, ScoreRequest
 from jaxllm.errors import UserError
 
@@ -135,7 +135,7 @@ def test_a_stop_string_of_several_byte_tokens(reciting_params, tiny_config, tiny
 def test_a_stopped_answer_does_not_depend_on_when_the_engine_looks(
     reciting_params, tiny_config, tiny_tokenizer, monkeypatch, stride
 ):
-    monkeypatch.setattr(engine_module, "_STOP_STRING_STRIDE", stride)
+    monkeypatch.setattr(generation_module, "STOP_STRING_STRIDE", stride)
     text, stop = "吾輩は猫である。名前まだ無い", "猫で"
     ids, answer = _recite(
         reciting_params, tiny_config, tiny_tokenizer, text, stop=(stop,), ignore_eos=True
@@ -161,13 +161,13 @@ def test_a_stopped_answer_does_not_depend_on_when_the_engine_looks(
 def test_decoding_ends_soon_after_a_stop_string(
     reciting_params, tiny_config, tiny_tokenizer, monkeypatch
 ):
-    steps, decode = [], engine_module.decode
+    steps, decode = [], generation_module.decode
 
     def counted(params, config, state, limits, sampling, max_steps, **sizes):
         steps.append(int(max_steps))
         return decode(params, config, state, limits, sampling, max_steps, **sizes)
 
-    monkeypatch.setattr(engine_module, "decode", counted)
+    monkeypatch.setattr(generation_module, "decode", counted)
     text = "吾輩は猫である。名前まだ無い"
     _, answer = _recite(
         reciting_params,
@@ -281,26 +281,67 @@ def test_the_score_of_a_greedy_answer_is_its_logprob(engine, prompts):
 def test_known_answers_are_not_computed_again(
     tiny_config, tiny_params, tiny_tokenizer, prompts, kind
 ):
-    # Two rows a batch: five requests of like length make three batches.
-    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=2)
-    asked = [_request(ids[:6], str(index)) for index, ids in enumerate(prompts)]
+    # Rows of 32 tokens and two rows to decode: five requests take several runs.
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=2, row_length=32)
+    asked = [_request(ids[:14], str(index)) for index, ids in enumerate(prompts)]
     if kind == "score":
         asked = [
             ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=(7, 8)) for r in asked
         ]
     answer_all, told = getattr(engine, kind), []
     answers = answer_all(asked, on_answers=told.append)
-    assert len(told) == 3
+    assert len(told) > 1
     assert {index: answers[index] for new in told for index in new} == dict(enumerate(answers))
-    known, told_again = told[0] | {index: told[1][index] for index in list(told[1])[:1]}, []
-    assert answer_all(asked, known=known, on_answers=told_again.append) == answers
+    known, told_again = dict(told[0]), []
+    again = answer_all(asked, known=known, on_answers=told_again.append)
     assert sorted(index for new in told_again for index in new) == sorted(
         set(range(len(asked))) - set(known)
     )
-    assert len(told_again) == 2
+    for answer, before in zip(again, answers, strict=True):
+        logprob = pytest.approx(before.logprob, abs=1e-4)
+        assert dataclasses.replace(answer, logprob=0) == dataclasses.replace(before, logprob=0)
+        assert answer.logprob == logprob
+    told_again.clear()
     assert answer_all(asked, known=dict(enumerate(answers)), on_answers=told_again.append)
-    assert len(told_again) == 2
+    assert not told_again
     assert answer_all([]) == []
+
+
+def test_what_requests_share_is_run_once(tiny_config, tiny_params, tiny_tokenizer):
+    rng = np.random.default_rng(0)
+    common = [tuple(rng.integers(3, 380, length).tolist()) for length in (150, 100)]
+    requests = [
+        _request(
+            (*common[index % 2], *rng.integers(3, 380, 3 + index).tolist()),
+            f"r{index}",
+            ignore_eos=True,
+            max_new_tokens=4 + index,
+        )
+        for index in range(12)
+    ]
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=4)
+    together = engine.generate(requests)
+    assert engine.stats.prefix_tokens == 250
+    assert engine.stats.own_tokens == sum(3 + index for index in range(12))
+    for request, answer in zip(requests, together, strict=True):
+        alone = Engine(tiny_params, tiny_config, tiny_tokenizer).generate([request])[0]
+        assert answer.token_ids == alone.token_ids
+        assert answer.logprob == pytest.approx(alone.logprob, abs=1e-4)
+
+
+def test_choices_behind_one_prompt_share_it(tiny_config, tiny_params, tiny_tokenizer):
+    rng = np.random.default_rng(0)
+    prompt = tuple(rng.integers(3, 380, 120).tolist())
+    requests = [
+        ScoreRequest(id=str(n), prompt_ids=prompt, continuation_ids=tuple(range(5, 5 + n)))
+        for n in range(1, 9)
+    ]
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer)
+    for request, score in zip(requests, engine.score(requests), strict=True):
+        alone = Engine(tiny_params, tiny_config, tiny_tokenizer).score([request])[0]
+        assert score.logprob == pytest.approx(alone.logprob, abs=1e-4)
+    # All of the prompt but its last token, whose logits choose the first one of a continuation.
+    assert engine.stats.prefix_tokens == 119
 
 
 @pytest.mark.parametrize(

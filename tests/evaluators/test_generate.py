@@ -9,7 +9,6 @@ import pytest
 from ml_collections import ConfigDict
 
 from jaxllm import corpora
-from jaxllm.decode import Engine
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
 from jaxllm.reporting.results import find_results
@@ -166,7 +165,7 @@ def test_the_same_again_asks_nothing(
     assert run(yes_params) == 0
     before = files()
     with monkeypatch.context() as patch:
-        patch.setattr(Engine, "_run", None)  # whoever asks the model fails
+        patch.setattr("jaxllm.decode.engine.Generation", None)  # whoever asks the model fails
         assert run(yes_params) == 5
         assert files() == before
         # Only how answers are scored has changed.

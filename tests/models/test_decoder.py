@@ -124,7 +124,7 @@ def test_padding_is_finite_and_seen_by_nobody(config):
         params, config, np.pad(tokens, pad), np.pad(positions, pad), np.pad(segments, pad)
     )
     assert np.all(np.isfinite(padded))
-    np.testing.assert_allclose(padded[:, :12], alone, atol=1e-5)
+    np.testing.assert_allclose(padded[:, :12], alone, rtol=1e-5, atol=1e-5)
 
 
 def test_tied_embeddings_are_the_head_too(tiny_config):

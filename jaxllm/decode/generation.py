@@ -1,0 +1,352 @@
+"""One run of `Engine.generate`: prefills ahead, refills rows as they finish, reads answers.
+
+The host knows every request's length and cap, so it stays ahead of the device: prompts are
+prefilled before a row is free for them, and a decode call returns only when rows have finished.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxllm.decode.packed import KeyValues, Prefix, num_slots, prefill, run_prefix
+from jaxllm.decode.pool import PrefixPool
+from jaxllm.decode.prefixes import PrefixGroup
+from jaxllm.decode.requests import Request
+from jaxllm.decode.runtime import Runtime
+from jaxllm.decode.sampling import SamplingState, sampling_state
+from jaxllm.decode.schedule import Item, PackedPlan, make_schedule, size_bucket
+from jaxllm.decode.slots import (
+    Slots,
+    Taken,
+    decode,
+    empty_slots,
+    resize_prompts,
+    take_rows,
+)
+
+# Steps between two looks at the text of rows that have stop strings.
+STOP_STRING_STRIDE = 8
+# Prompt slots are cut when so small a part is enough: a cut copies what stays.
+_SHRINK_BELOW = 0.85
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Generated:
+    """What the device gave for one request: ids, their log-probabilities, and whether an end id."""
+
+    index: int
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+    ended: bool
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Ready:
+    """A request whose prompt has run and whose answer is not over: it waits for a row."""
+
+    item: Item
+    group: PrefixGroup
+    packed: KeyValues
+    packed_item: int
+    token: int
+    logprob: float
+
+
+# Tells whether the text of these ids holds one of the request's stop strings.
+IsStopped = Callable[[Request, Sequence[int]], bool]
+
+
+class Generation:
+    """Answers requests in the order in which they finish.
+
+    Args:
+        end_ids: of each request, the ids that end its answer.
+        is_stopped: looks for stop strings, for requests that have some.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        requests: Sequence[Request],
+        end_ids: Sequence[frozenset[int]],
+        is_stopped: IsStopped,
+    ) -> None:
+        self._runtime, self._requests = runtime, requests
+        self._prompts = [request.prompt_ids for request in requests]
+        self._end_ids, self._is_stopped = end_ids, is_stopped
+        self._num_end_ids = max(1, *map(len, end_ids))
+        self._plans = collections.deque(
+            make_schedule(
+                self._prompts,
+                [request.max_new_tokens for request in requests],
+                row_length=runtime.row_length,
+                num_rows=runtime.batch_splits,
+                max_items=runtime.max_items,
+                window=runtime.max_rows,
+            )
+        )
+        self._sampled = any(
+            request.temperature > 0 or request.repetition_penalty != 1.0 for request in requests
+        )
+        self._penalized = any(request.repetition_penalty != 1.0 for request in requests)
+        self._ready: collections.deque[_Ready] = collections.deque()
+        self._rows: list[_Ready | None] = []
+        self._slots: Slots | None = None
+        lengths = [group.length for group in dict.fromkeys(plan.group for plan in self._plans)]
+        # Room for two, so that the next group can begin while rows of the last one go on.
+        self._pool = PrefixPool(runtime, sorted(lengths)[-2:]) if any(lengths) else None
+
+    def __iter__(self) -> Iterator[list[Generated]]:
+        """The requests that finished together, until all have."""
+        while self._plans or self._ready or self._num_live:
+            yield from self._prefill_ahead()
+            self._fill_rows()
+            done = self._decode()
+            if done:
+                yield done
+
+    @property
+    def _num_live(self) -> int:
+        return sum(row is not None for row in self._rows)
+
+    # ---- Prefill -----------------------------------------------------------------------------
+
+    def _prefill_ahead(self) -> Iterator[list[Generated]]:
+        """Runs prompts until as many wait as rows are free; some need no row, and are done."""
+        wanted = self._runtime.max_rows - self._num_live
+        while self._plans and len(self._ready) < wanted:
+            prefix = self._prefix(self._plans[0].group)
+            if prefix is None and self._plans[0].group.length:
+                break  # the pool is full: rows that use older prefixes must finish first
+            if done := self._prefill(self._plans.popleft(), prefix):
+                yield done
+
+    def _prefix(self, group: PrefixGroup) -> Prefix | None:
+        if not group.length or self._pool is None:
+            return None
+        if not self._pool.holds(group):
+            padded = np.zeros(size_bucket(group.length), np.int32)
+            padded[: group.length] = self._prompts[group.members[0]][: group.length]
+            if not self._pool.has_room(len(padded)):
+                return None
+            runtime = self._runtime
+            runtime.stats.prefix_tokens += group.length
+            runtime.stats.prefill_positions += len(padded)
+            layers = run_prefix(
+                runtime.params,
+                runtime.config,
+                runtime.everywhere(padded),
+                cache_dtype=runtime.cache_dtype,
+            )
+            self._pool.add(group, layers)
+        return self._pool.prefix(group)
+
+    def _prefill(self, plan: PackedPlan, prefix: Prefix | None) -> list[Generated]:
+        runtime, items = self._runtime, plan.items
+        packed = runtime.pack(plan, self._prompts)
+        places = [
+            row * plan.num_items + number
+            for row, part in enumerate(plan.rows)
+            for number in range(len(part))
+        ]
+        sampling = None
+        if self._sampled:
+            asked: list[Request | None] = [None] * (len(plan.rows) * plan.num_items)
+            for place, item in zip(places, items, strict=True):
+                asked[place] = self._requests[item.index]
+            sampling = self._sampling(asked)
+        tokens, logprobs, layers = prefill(
+            runtime.params,
+            runtime.config,
+            packed,
+            prefix,
+            sampling,
+            cache_dtype=runtime.cache_dtype,
+            vocab_size=runtime.vocab_size,
+        )
+        tokens, logprobs = jax.device_get((tokens, logprobs))
+        done: list[Generated] = []
+        for place, item in zip(places, items, strict=True):
+            token, logprob = int(tokens[place]), float(logprobs[place])
+            ended = token in self._end_ids[item.index]
+            if ended or item.cap == 1 or self._stops(item.index, [token]):
+                done.append(
+                    Generated(
+                        index=item.index, token_ids=(token,), logprobs=(logprob,), ended=ended
+                    )
+                )
+                continue
+            if self._pool is not None:
+                self._pool.use(plan.group)
+            self._ready.append(
+                _Ready(
+                    item=item,
+                    group=plan.group,
+                    packed=layers,
+                    packed_item=place,
+                    token=token,
+                    logprob=logprob,
+                )
+            )
+        if self._pool is not None and not any(p.group is plan.group for p in self._plans):
+            self._pool.last_prefill(plan.group)
+        return done
+
+    def _sampling(self, requests: Sequence[Request | None]) -> SamplingState:
+        return sampling_state(
+            requests, penalized=self._penalized, vocab_size=self._runtime.config.vocab_size
+        )
+
+    def _stops(self, index: int, token_ids: Sequence[int]) -> bool:
+        request = self._requests[index]
+        return bool(request.stop) and self._is_stopped(request, token_ids)
+
+    # ---- Rows --------------------------------------------------------------------------------
+
+    def _fill_rows(self) -> None:
+        if not self._ready:
+            return
+        slots = self._slots or self._make_slots()
+        free = [number for number, row in enumerate(self._rows) if row is None]
+        chosen = [self._ready.popleft() for _ in range(min(len(free), len(self._ready)))]
+        if not chosen:
+            return
+        live = [size_bucket(entry.item.own) for entry in self._rows if entry is not None]
+        needed = max([*live, *(num_slots(entry.packed) for entry in chosen)])
+        have = num_slots(slots.prompts)
+        if needed > have or needed <= have * _SHRINK_BELOW:
+            slots = resize_prompts(slots, needed)
+        by_packed: dict[int, list[tuple[int, _Ready]]] = {}
+        for number, entry in zip(free, chosen, strict=False):
+            self._rows[number] = entry
+            by_packed.setdefault(id(entry.packed), []).append((number, entry))
+        for group in by_packed.values():
+            slots = self._take(slots, group)
+        self._slots = slots
+
+    def _make_slots(self) -> Slots:
+        runtime = self._runtime
+        waiting = [item for plan in self._plans for item in plan.items]
+        everything = [*waiting, *(entry.item for entry in self._ready)]
+        ring_slots = size_bucket(max(item.cap for item in everything))
+        longest = size_bucket(max(item.own for item in everything))
+        rows = runtime.num_rows(len(everything), longest + ring_slots)
+        self._rows = [None] * rows
+        return runtime.sharded(
+            empty_slots(
+                runtime.config,
+                rows=rows,
+                prompt_slots=num_slots(self._ready[0].packed),
+                ring_slots=ring_slots,
+                num_end_ids=self._num_end_ids,
+                cache_dtype=runtime.cache_dtype,
+                sampling=self._sampling([None] * rows) if self._sampled else None,
+            )
+        )
+
+    def _take(self, slots: Slots, group: Sequence[tuple[int, _Ready]]) -> Slots:
+        """Copies requests of one packed prefill into their rows."""
+        size = len(self._rows)
+        entries = [entry for _, entry in group]
+
+        def array(values: Sequence[int | float], rest: int, dtype: type) -> jax.Array:
+            return jnp.asarray(np.array([*values, *[rest] * (size - len(group))], dtype))
+
+        end_ids = np.full((size, self._num_end_ids), -1, np.int32)
+        for number, entry in enumerate(entries):
+            ids = sorted(self._end_ids[entry.item.index])
+            end_ids[number, : len(ids)] = ids
+        pool_starts = [
+            0 if self._pool is None else self._pool.start(entry.group) for entry in entries
+        ]
+        taken = Taken(
+            slot=array([number for number, _ in group], size, np.int32),
+            item=array([entry.packed_item for entry in entries], 0, np.int32),
+            prompt_length=array([entry.item.own for entry in entries], 0, np.int32),
+            prefix_start=array(pool_starts, 0, np.int32),
+            prefix_length=array([entry.group.length for entry in entries], 0, np.int32),
+            budget=array([entry.item.cap for entry in entries], 0, np.int32),
+            end_ids=jnp.asarray(end_ids),
+            token=array([entry.token for entry in entries], 0, np.int32),
+            logprob=array([entry.logprob for entry in entries], 0, np.float32),
+        )
+        sampling = None
+        if self._sampled:
+            requests = [self._requests[entry.item.index] for entry in entries]
+            sampling = self._sampling([*requests, *[None] * (size - len(group))])
+            if sampling.seen_BV is not None:
+                rows = jnp.arange(size)
+                seen = sampling.seen_BV.at[rows, taken.token].set(True)
+                sampling = sampling._replace(seen_BV=seen)
+        return take_rows(slots, entries[0].packed, taken, jnp.int32(len(group)), sampling)
+
+    def _decode(self) -> list[Generated]:
+        live = self._num_live
+        if not live or self._slots is None:
+            return []
+        rows = len(self._rows)
+        waiting = bool(self._ready or self._plans)
+        # With requests waiting, a few free rows are worth a refill; otherwise run to the end.
+        wanted_free = rows - live + max(1, rows // 16) if waiting else rows
+        entries = [entry for entry in self._rows if entry is not None]
+        has_stops = any(self._requests[entry.item.index].stop for entry in entries)
+        limit = STOP_STRING_STRIDE if has_stops else self._slots.tokens_BG.shape[1]
+        runtime = self._runtime
+        self._slots, steps = decode(
+            runtime.params,
+            runtime.config,
+            self._slots,
+            None if self._pool is None else self._pool.layers,
+            jnp.int32(limit),
+            jnp.int32(wanted_free),
+            vocab_size=runtime.vocab_size,
+        )
+        return self._finished(int(steps))
+
+    def _finished(self, steps: int) -> list[Generated]:
+        assert self._slots is not None
+        tokens, logprobs, counts, done, ended = jax.device_get(
+            (
+                self._slots.tokens_BG,
+                self._slots.logprobs_BG,
+                self._slots.counts_B,
+                self._slots.done_B,
+                self._slots.ended_B,
+            )
+        )
+        stats = self._runtime.stats
+        stats.decode_steps += steps
+        stats.row_steps += steps * len(self._rows)
+        finished: list[Generated] = []
+        stopped: list[int] = []
+        for number, entry in enumerate(self._rows):
+            if entry is None:
+                continue
+            count = int(counts[number])
+            ids = tokens[number, :count].tolist()
+            if not done[number]:
+                if not self._stops(entry.item.index, ids):
+                    continue
+                stopped.append(number)
+            stats.live_row_steps += count - 1
+            finished.append(
+                Generated(
+                    index=entry.item.index,
+                    token_ids=tuple(ids),
+                    logprobs=tuple(logprobs[number, :count].tolist()),
+                    ended=bool(ended[number]),
+                )
+            )
+            self._rows[number] = None
+            if self._pool is not None:
+                self._pool.release(entry.group)
+        if stopped:
+            freed = self._slots.done_B.at[jnp.asarray(stopped)].set(True)
+            self._slots = self._slots._replace(done_B=freed)
+        return finished

@@ -1,0 +1,151 @@
+"""What all runs of an engine share: weights, sizes, placement on the mesh, and what was counted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh
+
+from jaxllm.decode.packed import KeyValues, PackedRows, unstack_layers
+from jaxllm.decode.schedule import PackedPlan, size_bucket
+from jaxllm.decode.slots import Slots
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.decoder import Params
+from jaxllm.parallel.rules import sharding
+
+# A row of a packed prefill holds at most one item for so many of its tokens.
+_TOKENS_PER_ITEM = 16
+
+
+@dataclasses.dataclass(kw_only=True)
+class Stats:
+    """Counts since the engine was made: what was computed, and how much of it was wanted.
+
+    Positions are those of prefills, padding included; row steps are decode steps times rows.
+    """
+
+    prompt_tokens: int = 0
+    prefix_tokens: int = 0
+    own_tokens: int = 0
+    prefill_positions: int = 0
+    decode_steps: int = 0
+    row_steps: int = 0
+    live_row_steps: int = 0
+
+    @property
+    def prefill_padding(self) -> float:
+        """Share of prefilled positions that held no token."""
+        real = self.prefix_tokens + self.own_tokens
+        return 1 - real / self.prefill_positions if self.prefill_positions else 0.0
+
+    @property
+    def idle_slot_share(self) -> float:
+        """Share of row steps in which the row had nothing to decode."""
+        return 1 - self.live_row_steps / self.row_steps if self.row_steps else 0.0
+
+
+class Runtime:
+    """Weights in the layout of decoding, and sizes chosen for this device.
+
+    Args:
+        cache_bytes: room for the keys and values of the rows that are decoded together.
+        max_rows: the most of them.
+        row_length: tokens of a packed row.
+    """
+
+    def __init__(
+        self,
+        params: Params,
+        config: ModelConfig,
+        mesh: Mesh | None,
+        *,
+        vocab_size: int,
+        cache_bytes: int,
+        max_rows: int,
+        row_length: int,
+    ) -> None:
+        self.config, self.vocab_size = config, vocab_size
+        self.mesh = None if mesh is None or mesh.size == 1 else mesh
+        self.params = unstack_layers(params, config)
+        self.cache_bytes, self.max_rows = cache_bytes, max_rows
+        self.row_length = min(row_length, size_bucket(config.max_positions))
+        self.max_items = max(1, self.row_length // _TOKENS_PER_ITEM)
+        self.batch_splits = (
+            1 if self.mesh is None else self.mesh.shape["data"] * self.mesh.shape["fsdp"]
+        )
+        # XLA:CPU multiplies small matrices a row in float32 at the speed of memory, and in bfloat16
+        # twenty times slower; the values are the same, only kept wider.
+        self.cache_dtype = "float32" if jax.default_backend() == "cpu" else config.dtype
+        self.stats = Stats()
+
+    def num_rows(self, num_requests: int, slots: int) -> int:
+        """Rows to decode together, each with `slots` keys: what fits in memory and is needed."""
+        config = self.config
+        per_slot = 2 * config.num_layers * config.num_kv_heads * config.head_dim
+        per_row = slots * per_slot * jnp.dtype(self.cache_dtype).itemsize
+        rows = max(1, min(self.max_rows, self.cache_bytes // per_row))
+        rows = min(1 << (rows.bit_length() - 1), 1 << max(0, num_requests - 1).bit_length())
+        return -(-rows // self.batch_splits) * self.batch_splits
+
+    def pack(self, plan: PackedPlan, prompts: Sequence[Sequence[int]]) -> PackedRows:
+        """The arrays of a packed prefill; each item is picked at its last token."""
+        rows, items, longest = len(plan.rows), plan.num_items, plan.longest
+        tokens = np.zeros((rows, plan.length), np.int32)
+        positions, origins = np.zeros_like(tokens), np.zeros_like(tokens)
+        places = np.zeros((rows, items, longest), np.int32)
+        picks = np.zeros((rows, items, 1), np.int32)
+        for row, part in enumerate(plan.rows):
+            start = 0
+            for number, item in enumerate(part):
+                end = start + item.own
+                prompt = prompts[item.index]
+                tokens[row, start:end] = prompt[plan.group.length :]
+                positions[row, start:end] = np.arange(plan.group.length, len(prompt))
+                places[row, number, : item.own] = np.arange(start, end)
+                origins[row, start:end] = number * longest + np.arange(item.own)
+                picks[row, number] = item.own - 1
+                start = end
+        self.stats.own_tokens += sum(item.own for item in plan.items)
+        self.stats.prompt_tokens += sum(len(prompts[item.index]) for item in plan.items)
+        self.stats.prefill_positions += rows * plan.length
+        return PackedRows(*map(self.batched, (tokens, positions, places, origins, picks)))
+
+    def batched(self, array: np.ndarray) -> jax.Array:
+        """An array split by its first dimension over the devices of the batch."""
+        return self._placed(array, ("batch", *(None,) * (array.ndim - 1)))
+
+    def everywhere(self, array: np.ndarray) -> jax.Array:
+        """An array that every device has."""
+        return self._placed(array, (None,) * array.ndim)
+
+    def sharded(self, slots: Slots) -> Slots:
+        """Slots with rows split over the devices of the batch and heads over `tensor`."""
+        if self.mesh is None:
+            return slots
+        rows = len(slots.done_B)
+
+        def placed(leaf: jax.Array) -> jax.Array:
+            by_row = leaf.ndim > 0 and leaf.shape[0] == rows
+            axes = ("batch" if by_row else None, *(None,) * (leaf.ndim - 1)) if leaf.ndim else ()
+            return self._placed(leaf, axes)
+
+        cache = ("batch", "kv_heads", None, None)
+        caches = jax.tree.map(
+            lambda leaf: self._placed(leaf, cache), (slots.prompts, slots.generated)
+        )
+        rest = jax.tree.map(placed, slots._replace(prompts=[], generated=[]))
+        return rest._replace(prompts=caches[0], generated=caches[1])
+
+    def sharded_pool(self, layers: KeyValues) -> KeyValues:
+        """A prefix pool with heads split over `tensor`."""
+        return jax.tree.map(lambda leaf: self._placed(leaf, ("kv_heads", None, None)), layers)
+
+    def _placed(self, array: Any, axes: tuple[str | None, ...]) -> jax.Array:
+        if self.mesh is None:
+            return jnp.asarray(array)
+        return jax.device_put(array, sharding(self.mesh, axes, array.shape))

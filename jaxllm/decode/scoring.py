@@ -1,0 +1,88 @@
+"""One run of `Engine.score`: likelihoods of given continuations, prefixes shared as in decoding."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from jaxllm.decode.packed import Prefix, run_prefix, score
+from jaxllm.decode.prefixes import PrefixGroup
+from jaxllm.decode.requests import Score, ScoreRequest
+from jaxllm.decode.runtime import Runtime
+from jaxllm.decode.schedule import make_schedule, size_bucket
+
+
+def score_continuations(
+    runtime: Runtime, requests: Sequence[ScoreRequest]
+) -> Iterator[list[tuple[int, Score]]]:
+    """(index, score) of the requests that were run together, until all have been."""
+    # The last token of a continuation is only ever a target.
+    texts = [(*r.prompt_ids, *r.continuation_ids)[:-1] for r in requests]
+    plans = make_schedule(
+        texts,
+        [0] * len(texts),
+        row_length=runtime.row_length,
+        num_rows=runtime.batch_splits,
+        max_items=runtime.max_items,
+        window=1,
+        longest_prefix=[len(r.prompt_ids) - 1 for r in requests],
+    )
+    group, prefix = None, None
+    for plan in plans:
+        if plan.group is not group:
+            group = plan.group
+            prefix = _prefix(runtime, group, texts[group.members[0]])
+        packed = runtime.pack(plan, texts)
+        counts = [len(requests[item.index].continuation_ids) for item in plan.items]
+        shape = (len(plan.rows), plan.num_items, 1 << (max(counts) - 1).bit_length())
+        picks, targets = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        for row, items in enumerate(plan.rows):
+            for number, item in enumerate(items):
+                wanted = requests[item.index].continuation_ids
+                picks[row, number, : len(wanted)] = np.arange(item.own - len(wanted), item.own)
+                targets[row, number, : len(wanted)] = wanted
+        logprobs, is_best = jax.device_get(
+            score(
+                runtime.params,
+                runtime.config,
+                packed._replace(picks_RNC=runtime.batched(picks)),
+                prefix,
+                runtime.batched(targets.reshape(-1, shape[2])),
+                cache_dtype=runtime.cache_dtype,
+                vocab_size=runtime.vocab_size,
+            )
+        )
+        yield [
+            (item.index, _score(requests[item.index], logprobs[place], is_best[place]))
+            for row, items in enumerate(plan.rows)
+            for place, item in enumerate(items, start=row * plan.num_items)
+        ]
+
+
+def _prefix(runtime: Runtime, group: PrefixGroup, text: Sequence[int]) -> Prefix | None:
+    if not group.length:
+        return None
+    padded = np.zeros(size_bucket(group.length), np.int32)
+    padded[: group.length] = text[: group.length]
+    runtime.stats.prefix_tokens += group.length
+    runtime.stats.prefill_positions += len(padded)
+    layers = run_prefix(
+        runtime.params,
+        runtime.config,
+        runtime.everywhere(padded),
+        cache_dtype=runtime.cache_dtype,
+    )
+    return Prefix(layers, jnp.int32(group.length))
+
+
+def _score(request: ScoreRequest, logprobs: np.ndarray, is_best: np.ndarray) -> Score:
+    count = len(request.continuation_ids)
+    return Score(
+        id=request.id,
+        logprob=float(logprobs[:count].sum()),
+        num_tokens=count,
+        is_greedy=bool(is_best[:count].all()),
+    )
