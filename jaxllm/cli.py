@@ -19,7 +19,7 @@ VERBS = {
     "evaluate": "run a config's evaluators on a checkpoint",
     "generate": "answer prompts with a model",
     "convert": "turn weights from one format into another (Hugging Face, GGUF, Orbax)",
-    "data": "list, prepare and look at the corpora",
+    "data": "build the corpora, look at them, compare them with the published ones",
     "score": "score predictions in a file, without a model",
     "metrics": "list the metrics, and install what some of them need",
     "report": "compare results: tables, confidence intervals, an HTML page",

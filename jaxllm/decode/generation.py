@@ -299,7 +299,7 @@ class Generation:
         limit = STOP_STRING_STRIDE if has_stops else self._slots.tokens_BG.shape[1]
         runtime = self._runtime
         self._slots, steps = decode(
-            runtime.params,
+            runtime.step_params,
             runtime.config,
             self._slots,
             None if self._pool is None else self._pool.layers,

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -50,23 +50,11 @@ class PackedRows(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """Keys and values that every item sees, without an item axis; the first `length` are real."""
+    """Keys and values that every item sees, stacked by layer; the first `length` are real."""
 
-    layers: KeyValues
+    keys: jax.Array  # [num_layers, K, H, P]
+    values: jax.Array  # [num_layers, K, P, H]
     length: jax.Array
-
-
-@functools.partial(jax.jit, static_argnames=("config",))
-def unstack_layers(params: Params, config: ModelConfig) -> Params:
-    """The same weights with `blocks` as a list of layers, cast to the compute dtype.
-
-    XLA:CPU copies stacked weights at every dispatch.
-    """
-    cast = jax.tree.map(lambda leaf: leaf.astype(config.dtype), params)
-    layers = [
-        jax.tree.map(lambda leaf, i=i: leaf[i], cast["blocks"]) for i in range(config.num_layers)
-    ]
-    return {**cast, "blocks": layers}
 
 
 @functools.partial(jax.jit, static_argnames=("config", "cache_dtype", "vocab_size"))
@@ -166,29 +154,37 @@ def _run(
     rope = rope_for(config, packed.positions_RT)
     picked_RNC = jnp.take_along_axis(packed.places_RNL, packed.picks_RNC, axis=2)
     pick = functools.partial(_take, places=picked_RNC.reshape(rows, -1))
-    layers: KeyValues = []
-    for number, block in enumerate(params["blocks"]):
-        is_last = number == config.num_layers - 1
-        common = [] if prefix is None else [_prefix_keys(prefix, number)]
+    last = config.num_layers - 1
 
-        def attend(q, k, v, cache, is_last=is_last, common=common):
-            k, v = (_items(part, packed.places_RNL).astype(cache_dtype) for part in (k, v))
-            k, v = jnp.transpose(k, (0, 2, 3, 1)), jnp.swapaxes(v, 1, 2)
-            if is_last:
-                q_ICNH = q.reshape(rows * items, picks, *q.shape[2:])
-                seen = packed.picks_RNC.reshape(-1, picks, 1) >= jnp.arange(longest)
-                out = attention_over(q_ICNH, [*common, Keys(k, v, seen)])
-                return out.reshape(q.shape), (k, v)
-            q_ILNH = _items(q, packed.places_RNL)
-            out = _attend_along(q_ILNH, k, v, common).reshape(rows, items * longest, *q.shape[2:])
-            return _take(out, places=packed.origins_RT), (k, v)
+    def keys_and_values(k: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
+        k, v = (_items(part, packed.places_RNL).astype(cache_dtype) for part in (k, v))
+        return jnp.transpose(k, (0, 2, 3, 1)), jnp.swapaxes(v, 1, 2)
 
-        x_RTD, cache = apply_block(
-            block, config, x_RTD, rope, attend, None, pick if is_last else None
-        )
-        layers.append(cache)
-    hidden = final_norm(params, config, x_RTD)
-    return hidden.reshape(rows * items, picks, -1), layers
+    def attend_along(q, k, v, common):
+        k, v = keys_and_values(k, v)
+        out = _attend_along(_items(q, packed.places_RNL), k, v, common)
+        out = out.reshape(rows, items * longest, *q.shape[2:])
+        return _take(out, places=packed.origins_RT), (k, v)
+
+    def attend_at_picks(q, k, v, common):
+        k, v = keys_and_values(k, v)
+        seen = packed.picks_RNC.reshape(-1, picks, 1) >= jnp.arange(longest)
+        q_ICNH = q.reshape(rows * items, picks, *q.shape[2:])
+        return attention_over(q_ICNH, [*common, Keys(k, v, seen)]).reshape(q.shape), (k, v)
+
+    def layer(x_RTD: jax.Array, number: jax.Array) -> tuple[jax.Array, Any]:
+        # A copy of one layer's weights at a time; a slice of the stack would copy them all.
+        block = jax.tree.map(lambda leaf: leaf[number], params["blocks"])
+        common = _prefix_keys(prefix, number)
+        return apply_block(block, config, x_RTD, rope, attend_along, common)
+
+    x_RTD, stacked = jax.lax.scan(layer, x_RTD, jnp.arange(last))
+    block = jax.tree.map(lambda leaf: leaf[last], params["blocks"])
+    common = _prefix_keys(prefix, last)
+    x_RQD, of_last = apply_block(block, config, x_RTD, rope, attend_at_picks, common, pick)
+    layers = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(last)]
+    hidden = final_norm(params, config, x_RQD)
+    return hidden.reshape(rows * items, picks, -1), [*layers, of_last]
 
 
 def _take(array: jax.Array, places: jax.Array) -> jax.Array:
@@ -204,9 +200,11 @@ def _items(array: jax.Array, places_RNL: jax.Array) -> jax.Array:
     return taken.reshape(rows * items, longest, *array.shape[2:])
 
 
-def _prefix_keys(prefix: Prefix, layer: int) -> Keys:
-    k_KHP, v_KPH = prefix.layers[layer]
-    return Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])
+def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int) -> list[Keys]:
+    if prefix is None:
+        return []
+    k_KHP, v_KPH = prefix.keys[layer], prefix.values[layer]
+    return [Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])]
 
 
 def _attend_along(

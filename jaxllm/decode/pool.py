@@ -58,9 +58,7 @@ class PrefixPool:
     def prefix(self, group: PrefixGroup) -> Prefix:
         """The keys and values of a group's prefix for a packed prefill."""
         place = self._places[group]
-        return Prefix(
-            prefix_of(self.layers, jnp.int32(place.start), place.size), jnp.int32(group.length)
-        )
+        return prefix_of(self.layers, jnp.int32(place.start), jnp.int32(group.length), place.size)
 
     def start(self, group: PrefixGroup) -> int:
         """The pool slot in which the group's prefix begins (0 for one without a prefix)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxllm.decode.packed import KeyValues, PackedRows, unstack_layers
+from jaxllm.decode.packed import KeyValues, PackedRows
 from jaxllm.decode.schedule import PackedPlan, size_bucket
 from jaxllm.decode.slots import Slots
 from jaxllm.models.config import ModelConfig
@@ -49,6 +50,21 @@ class Stats:
         return 1 - self.live_row_steps / self.row_steps if self.row_steps else 0.0
 
 
+@functools.partial(jax.jit, static_argnames=("dtype",))
+def _cast(params: Params, dtype: str) -> Params:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+
+
+@functools.partial(jax.jit, static_argnames=("num_layers",))
+def _unstacked(params: Params, num_layers: int) -> Params:
+    """The same weights with `blocks` as a list of layers.
+
+    A step over few tokens is as fast as its weights are read: no time to copy them out of a stack.
+    """
+    layers = [jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]) for i in range(num_layers)]
+    return {**params, "blocks": layers}
+
+
 class Runtime:
     """Weights in the layout of decoding, and sizes chosen for this device.
 
@@ -71,7 +87,8 @@ class Runtime:
     ) -> None:
         self.config, self.vocab_size = config, vocab_size
         self.mesh = None if mesh is None or mesh.size == 1 else mesh
-        self.params = unstack_layers(params, config)
+        self.params = _cast(params, config.dtype)
+        self.step_params = _unstacked(self.params, config.num_layers)
         self.cache_bytes, self.max_rows = cache_bytes, max_rows
         self.row_length = min(row_length, size_bucket(config.max_positions))
         self.max_items = max(1, self.row_length // _TOKENS_PER_ITEM)

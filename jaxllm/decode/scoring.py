@@ -13,6 +13,7 @@ from jaxllm.decode.prefixes import PrefixGroup
 from jaxllm.decode.requests import Score, ScoreRequest
 from jaxllm.decode.runtime import Runtime
 from jaxllm.decode.schedule import make_schedule, size_bucket
+from jaxllm.decode.slots import prefix_of
 
 
 def score_continuations(
@@ -75,7 +76,7 @@ def _prefix(runtime: Runtime, group: PrefixGroup, text: Sequence[int]) -> Prefix
         runtime.everywhere(padded),
         cache_dtype=runtime.cache_dtype,
     )
-    return Prefix(layers, jnp.int32(group.length))
+    return prefix_of(layers, jnp.int32(0), jnp.int32(group.length), len(padded))
 
 
 def _score(request: ScoreRequest, logprobs: np.ndarray, is_best: np.ndarray) -> Score:

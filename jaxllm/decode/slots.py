@@ -17,7 +17,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from jaxllm.decode.packed import KeyValues, masked_logits, num_slots
+from jaxllm.decode.packed import KeyValues, Prefix, masked_logits, num_slots
 from jaxllm.decode.sampling import SamplingState, choose_tokens, mark_seen
 from jaxllm.models.attention import Keys, attention_over
 from jaxllm.models.config import ModelConfig
@@ -173,10 +173,14 @@ def place_prefix(pool: KeyValues, prefix: KeyValues, start: jax.Array) -> KeyVal
 
 
 @functools.partial(jax.jit, static_argnames=("size",))
-def prefix_of(pool: KeyValues, start: jax.Array, size: int) -> KeyValues:
-    """`size` slots of the pool from `start`."""
+def prefix_of(pool: KeyValues, start: jax.Array, length: jax.Array, size: int) -> Prefix:
+    """The prefix of `length` tokens in the `size` slots of the pool from `start`."""
     part = jax.lax.dynamic_slice_in_dim
-    return [(part(k, start, size, axis=2), part(v, start, size, axis=1)) for k, v in pool]
+    return Prefix(
+        jnp.stack([part(k, start, size, axis=2) for k, _ in pool]),
+        jnp.stack([part(v, start, size, axis=1) for _, v in pool]),
+        length,
+    )
 
 
 @functools.partial(jax.jit, static_argnames=("config", "vocab_size"), donate_argnames=("slots",))
