@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import functools
 import json
+import math
 import random
 import sys
 import time
@@ -30,12 +31,13 @@ from jaxllm.input.device import prefetch
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.metrics import get_metric
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import logical_axes
+from jaxllm.models.decoder import abstract_params, logical_axes
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import abstract_state, fresh_state, make_train_step
 from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
 from jaxllm.observe.memory import peak_rss_mb
+from jaxllm.observe.roofline import Architecture, decode_roofline
 from jaxllm.parallel.mesh import make_mesh
 from jaxllm.parallel.rules import partition_spec
 from jaxllm.paths import resolve_data_dir
@@ -44,6 +46,7 @@ from jaxllm.weights.load import load_model
 
 _PROBE_SIZE = 2048  # of the square matrix product that measures the device's peak
 _PROBE_RUNS = 5
+_READ_ROWS = 64  # of a million numbers, for the measurement of memory
 
 
 def bench_train(
@@ -118,7 +121,14 @@ def bench_train(
 
 
 def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
-    """All requests of a file once, after a run that compiles; greedy or as the requests say."""
+    """All requests of a file, after a run that compiles; greedy or as the requests say.
+
+    Returns:
+        `startup_s` runs from the start of loading to the first answer; `prefill_padding` is the
+        share of prefilled positions without a token, `idle_slot_share` that of decode steps times
+        rows with nothing to decode; `roofline_ratio` is the least time at the peaks measured in
+        this run over the time taken.
+    """
     began = time.monotonic()
     loaded = load_model(model, dtype=dtype)
     asked = read_requests(requests, loaded.tokenizer)
@@ -126,17 +136,34 @@ def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
     engine.generate(asked[:1])
     startup = time.monotonic() - began
     engine.generate(asked)
+    engine.reset_stats()
     clock = time.monotonic()
     answers = engine.generate(asked)
     seconds = time.monotonic() - clock
-    generated = sum(len(answer.token_ids) for answer in answers)
+    stats, lengths = engine.stats, [len(answer.token_ids) for answer in answers]
+    peak, bandwidth = _matmul_peak(dtype), _read_bandwidth()
+    least = decode_roofline(
+        _architecture(loaded.config, engine.cache_dtype),
+        prefilled_tokens=stats.prefix_tokens + stats.own_tokens,
+        prompt_lengths=[len(request.prompt_ids) for request in asked],
+        answer_lengths=lengths,
+        rows=engine.max_rows,
+        flops_per_s=peak,
+        bytes_per_s=bandwidth,
+    )
     return {
         "requests_per_s": round(len(asked) / seconds, 3),
-        "generated_tokens_per_s": round(generated / seconds, 1),
-        "prompt_tokens": sum(len(request.prompt_ids) for request in asked),
-        "generated_tokens": generated,
+        "generated_tokens_per_s": round(sum(lengths) / seconds, 1),
+        "prompt_tokens": stats.prompt_tokens,
+        "prefilled_tokens": stats.prefix_tokens + stats.own_tokens,
+        "generated_tokens": sum(lengths),
         "seconds": round(seconds, 3),
         "startup_s": round(startup, 2),
+        "prefill_padding": round(stats.prefill_padding, 4),
+        "idle_slot_share": round(stats.idle_slot_share, 4),
+        "roofline_ratio": round(least / seconds, 4),
+        "peak_gflops": round(peak / 1e9, 1),
+        "read_gb_per_s": round(bandwidth / 1e9, 1),
         "peak_rss_mb": round(peak_rss_mb()),
         **_about(dtype),
     }
@@ -202,6 +229,33 @@ def _matmul_peak(dtype: str) -> float:
     product(left, left).block_until_ready()
     best = min(_seconds(lambda: product(left, left)) for _ in range(_PROBE_RUNS))
     return 2.0 * _PROBE_SIZE**3 / best
+
+
+def _read_bandwidth() -> float:
+    """Bytes per second of a sum over an array much larger than the caches, the best of a few."""
+    array = jnp.ones((_READ_ROWS, 1 << 20), jnp.float32)
+    total = jax.jit(lambda a: jnp.sum(a, axis=0))
+    total(array).block_until_ready()
+    best = min(_seconds(lambda: total(array)) for _ in range(_PROBE_RUNS))
+    return array.nbytes / best
+
+
+def _architecture(config: ModelConfig, cache_dtype: str) -> Architecture:
+    tree = abstract_params(config)
+    layers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree["blocks"]))
+    head = config.hidden_size * config.vocab_size
+    return Architecture(
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        num_heads=config.num_heads,
+        num_kv_heads=config.num_kv_heads,
+        head_dim=config.head_dim,
+        ffn_size=config.ffn_size,
+        gated_mlp=config.gated_mlp,
+        vocab_size=config.vocab_size,
+        weight_bytes=(layers + head) * jnp.dtype(config.dtype).itemsize,
+        cache_bytes_per_number=jnp.dtype(cache_dtype).itemsize,
+    )
 
 
 def _seconds(run: Callable[[], jax.Array]) -> float:

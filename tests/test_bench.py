@@ -1,4 +1,4 @@
-"""The figures of `jaxllm bench metrics`; those of training and decoding need a model."""
+"""The figures of `jaxllm bench`: complete, and the same texts every time."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import json
 
 import pytest
 
-from jaxllm.bench import bench_metrics
+import jaxllm.bench as bench_module
+from jaxllm.bench import bench_decode, bench_metrics, bench_train
 from jaxllm.cli import main
 from jaxllm.errors import UserError
 
@@ -26,3 +27,30 @@ def test_metrics_are_timed_on_the_same_texts_every_time(capsys):
 def test_an_unknown_metric_is_the_users_error():
     with pytest.raises(UserError, match="char_f1"):
         bench_metrics(["char_f2"], pairs=1, characters=1)
+
+
+def test_decoding_and_training_are_measured(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(bench_module, "_PROBE_SIZE", 64)
+    monkeypatch.setattr(bench_module, "_READ_ROWS", 1)
+    requests, pairs = tmp_path / "requests.jsonl", tmp_path / "pairs.jsonl"
+    lines = [
+        {"id": str(n), "prompt_ids": [5] * (20 + n), "max_new_tokens": 1 + n, "ignore_eos": True}
+        for n in range(8)
+    ]
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    decoded = bench_decode(str(tiny_run), str(requests), dtype="float32")
+    assert decoded["generated_tokens"] == sum(range(1, 9))
+    assert decoded["prompt_tokens"] == sum(range(20, 28))
+    # Nineteen tokens are shared by all.
+    assert decoded["prefilled_tokens"] == 19 + sum(range(1, 9))
+    assert 0 <= decoded["prefill_padding"] < 1
+    assert 0 <= decoded["idle_slot_share"] < 1
+    assert decoded["roofline_ratio"] > 0
+    records = [{"prompt": f"質問{n}", "completion": "はい"} for n in range(200)]
+    pairs.write_text("\n".join(map(json.dumps, records)))
+    trained = bench_train(
+        str(tiny_run), str(pairs), rows=8, length=32, max_steps=4, dtype="float32"
+    )
+    assert trained["steps"] == 4
+    assert trained["tokens_per_s"] > trained["trained_tokens_per_s"] > 0
+    assert trained["peak_share"] > 0

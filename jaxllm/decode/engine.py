@@ -74,6 +74,20 @@ class Engine:
         """What was computed since the engine was made, and how much of it was padding or idle."""
         return self._runtime.stats
 
+    def reset_stats(self) -> None:
+        """Starts counting anew."""
+        self._runtime.stats = Stats()
+
+    @property
+    def max_rows(self) -> int:
+        """The most requests that are decoded together."""
+        return self._runtime.max_rows
+
+    @property
+    def cache_dtype(self) -> str:
+        """What keys and values are kept in."""
+        return self._runtime.cache_dtype
+
     def generate(
         self,
         requests: Sequence[Request],
