@@ -14,7 +14,7 @@ import math
 import random
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -37,16 +37,13 @@ from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import abstract_state, fresh_state, make_train_step
 from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
 from jaxllm.observe.memory import peak_rss_mb
-from jaxllm.observe.roofline import Architecture, decode_roofline
+from jaxllm.observe.peaks import matmul_peak, read_bandwidth
+from jaxllm.observe.roofline import decode_roofline
 from jaxllm.parallel.mesh import make_mesh
 from jaxllm.parallel.rules import partition_spec
 from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
 from jaxllm.weights.load import load_model
-
-_PROBE_SIZE = 2048  # of the square matrix product that measures the device's peak
-_PROBE_RUNS = 5
-_READ_ROWS = 64  # of a million numbers, for the measurement of memory
 
 
 def bench_train(
@@ -102,7 +99,7 @@ def bench_train(
     if steps < 2:
         raise ValueError("the first step compiles: a measurement needs at least two steps")
     needed = _train_flops(loaded.config, mixture, steps)
-    peak = _matmul_peak(dtype)
+    peak = matmul_peak(dtype)
     return {
         "tokens_per_s": round(float(tokens) / seconds, 1),
         "trained_tokens_per_s": round(float(trained) / seconds, 1),
@@ -141,13 +138,15 @@ def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
     answers = engine.generate(asked)
     seconds = time.monotonic() - clock
     stats, lengths = engine.stats, [len(answer.token_ids) for answer in answers]
-    peak, bandwidth = _matmul_peak(dtype), _read_bandwidth()
+    peak, bandwidth = matmul_peak(dtype), read_bandwidth()
     least = decode_roofline(
-        _architecture(loaded.config, engine.cache_dtype),
+        loaded.config,
         prefilled_tokens=stats.prefix_tokens + stats.own_tokens,
         prompt_lengths=[len(request.prompt_ids) for request in asked],
         answer_lengths=lengths,
         rows=engine.max_rows,
+        weight_bytes=_step_bytes(loaded.config),
+        bytes_per_number=jnp.dtype(engine.cache_dtype).itemsize,
         flops_per_s=peak,
         bytes_per_s=bandwidth,
     )
@@ -203,65 +202,18 @@ def _train_flops(config: ModelConfig, mixture: Mixture, steps: int) -> float:
         lengths += (source.lengths[chosen] - 1).tolist()
         per_example = np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
         trained += int(per_example[chosen].sum())
-    forward = sum(lengths) * matmul_flops_per_token(
-        hidden_size=config.hidden_size,
-        num_layers=config.num_layers,
-        num_heads=config.num_heads,
-        num_kv_heads=config.num_kv_heads,
-        head_dim=config.head_dim,
-        ffn_size=config.ffn_size,
-        gated_mlp=config.gated_mlp,
-    )
-    forward += attention_flops(
-        lengths,
-        num_layers=config.num_layers,
-        num_heads=config.num_heads,
-        head_dim=config.head_dim,
-    )
-    forward += logits_flops(trained, hidden_size=config.hidden_size, vocab_size=config.vocab_size)
+    forward = sum(lengths) * matmul_flops_per_token(config)
+    forward += attention_flops(config, lengths)
+    forward += logits_flops(config, trained)
     return 3.0 * forward
 
 
-def _matmul_peak(dtype: str) -> float:
-    """Operations per second of a square product in `dtype` into float32, the best of a few."""
-    left = jax.random.normal(jax.random.key(0), (_PROBE_SIZE, _PROBE_SIZE), jnp.dtype(dtype))
-    product = jax.jit(lambda a, b: jnp.dot(a, b, preferred_element_type=jnp.float32))
-    product(left, left).block_until_ready()
-    best = min(_seconds(lambda: product(left, left)) for _ in range(_PROBE_RUNS))
-    return 2.0 * _PROBE_SIZE**3 / best
-
-
-def _read_bandwidth() -> float:
-    """Bytes per second of a sum over an array much larger than the caches, the best of a few."""
-    array = jnp.ones((_READ_ROWS, 1 << 20), jnp.float32)
-    total = jax.jit(lambda a: jnp.sum(a, axis=0))
-    total(array).block_until_ready()
-    best = min(_seconds(lambda: total(array)) for _ in range(_PROBE_RUNS))
-    return array.nbytes / best
-
-
-def _architecture(config: ModelConfig, cache_dtype: str) -> Architecture:
-    tree = abstract_params(config)
-    layers = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree["blocks"]))
-    head = config.hidden_size * config.vocab_size
-    return Architecture(
-        hidden_size=config.hidden_size,
-        num_layers=config.num_layers,
-        num_heads=config.num_heads,
-        num_kv_heads=config.num_kv_heads,
-        head_dim=config.head_dim,
-        ffn_size=config.ffn_size,
-        gated_mlp=config.gated_mlp,
-        vocab_size=config.vocab_size,
-        weight_bytes=(layers + head) * jnp.dtype(config.dtype).itemsize,
-        cache_bytes_per_number=jnp.dtype(cache_dtype).itemsize,
+def _step_bytes(config: ModelConfig) -> int:
+    layers = sum(
+        math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_params(config)["blocks"])
     )
-
-
-def _seconds(run: Callable[[], jax.Array]) -> float:
-    clock = time.monotonic()
-    run().block_until_ready()
-    return time.monotonic() - clock
+    head = config.hidden_size * config.vocab_size
+    return (layers + head) * jnp.dtype(config.dtype).itemsize
 
 
 def _about(dtype: str) -> dict[str, Any]:

@@ -7,29 +7,44 @@ only where logits are wanted.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Protocol
 
-def matmul_flops_per_token(
-    *,
-    hidden_size: int,
-    num_layers: int,
-    num_heads: int,
-    num_kv_heads: int,
-    head_dim: int,
-    ffn_size: int,
-    gated_mlp: bool,
-) -> int:
+
+class Sizes(Protocol):
+    """What is counted of an architecture; `jaxllm.models.config.ModelConfig` has it all."""
+
+    @property
+    def hidden_size(self) -> int: ...
+    @property
+    def num_layers(self) -> int: ...
+    @property
+    def num_heads(self) -> int: ...
+    @property
+    def num_kv_heads(self) -> int: ...
+    @property
+    def head_dim(self) -> int: ...
+    @property
+    def ffn_size(self) -> int: ...
+    @property
+    def gated_mlp(self) -> bool: ...
+    @property
+    def vocab_size(self) -> int: ...
+
+
+def matmul_flops_per_token(sizes: Sizes) -> int:
     """Forward operations of all weight matrices but embedding and output projection, per token."""
-    attention = hidden_size * head_dim * (2 * num_heads + 2 * num_kv_heads)
-    mlp = hidden_size * ffn_size * (3 if gated_mlp else 2)
-    return 2 * num_layers * (attention + mlp)
+    attention = sizes.hidden_size * sizes.head_dim * 2 * (sizes.num_heads + sizes.num_kv_heads)
+    mlp = sizes.hidden_size * sizes.ffn_size * (3 if sizes.gated_mlp else 2)
+    return 2 * sizes.num_layers * (attention + mlp)
 
 
-def attention_flops(lengths: list[int], *, num_layers: int, num_heads: int, head_dim: int) -> int:
+def attention_flops(sizes: Sizes, lengths: Sequence[int]) -> int:
     """Forward operations of causal attention over whole sequences of these lengths."""
     pairs = sum(length * (length + 1) // 2 for length in lengths)
-    return 4 * num_layers * num_heads * head_dim * pairs
+    return 4 * sizes.num_layers * sizes.num_heads * sizes.head_dim * pairs
 
 
-def logits_flops(num_positions: int, *, hidden_size: int, vocab_size: int) -> int:
+def logits_flops(sizes: Sizes, num_positions: int) -> int:
     """Forward operations of the output projection at `num_positions` positions."""
-    return 2 * num_positions * hidden_size * vocab_size
+    return 2 * num_positions * sizes.hidden_size * sizes.vocab_size

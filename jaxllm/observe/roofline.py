@@ -6,35 +6,21 @@ memory as long as few rows run: each step reads all weights, and every row its k
 
 from __future__ import annotations
 
-import dataclasses
 import math
+from collections.abc import Sequence
 
-from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Architecture:
-    """The sizes that the count needs; `weight_bytes` are those of a step: layers and head."""
-
-    hidden_size: int
-    num_layers: int
-    num_heads: int
-    num_kv_heads: int
-    head_dim: int
-    ffn_size: int
-    gated_mlp: bool
-    vocab_size: int
-    weight_bytes: int
-    cache_bytes_per_number: int
+from jaxllm.observe.flops import Sizes, attention_flops, logits_flops, matmul_flops_per_token
 
 
 def decode_roofline(
-    architecture: Architecture,
+    sizes: Sizes,
     *,
     prefilled_tokens: int,
-    prompt_lengths: list[int],
-    answer_lengths: list[int],
+    prompt_lengths: Sequence[int],
+    answer_lengths: Sequence[int],
     rows: int,
+    weight_bytes: int,
+    bytes_per_number: int,
     flops_per_s: float,
     bytes_per_s: float,
 ) -> float:
@@ -43,22 +29,12 @@ def decode_roofline(
     Args:
         prefilled_tokens: tokens that were run once, prefixes once for all that share them.
         rows: how many requests a step may hold.
+        weight_bytes: of the weights that a step reads: layers and output projection.
+        bytes_per_number: of cached keys and values.
     """
-    a = architecture
-    per_token = matmul_flops_per_token(
-        hidden_size=a.hidden_size,
-        num_layers=a.num_layers,
-        num_heads=a.num_heads,
-        num_kv_heads=a.num_kv_heads,
-        head_dim=a.head_dim,
-        ffn_size=a.ffn_size,
-        gated_mlp=a.gated_mlp,
-    )
-    logits = logits_flops(1, hidden_size=a.hidden_size, vocab_size=a.vocab_size)
+    per_token, logits = matmul_flops_per_token(sizes), logits_flops(sizes, 1)
     # Shares of attention over a common prefix are not known here; they are left out.
-    attention = attention_flops(
-        prompt_lengths, num_layers=a.num_layers, num_heads=a.num_heads, head_dim=a.head_dim
-    )
+    attention = attention_flops(sizes, prompt_lengths)
     shared = prefilled_tokens / max(1, sum(prompt_lengths))
     prefill = prefilled_tokens * per_token + attention * shared + len(prompt_lengths) * logits
 
@@ -68,9 +44,9 @@ def decode_roofline(
         count * prompt + count * (count + 1) // 2
         for prompt, count in zip(prompt_lengths, steps, strict=True)
     )
-    keys = 2 * a.num_layers * a.num_kv_heads * a.head_dim * a.cache_bytes_per_number
+    keys = 2 * sizes.num_layers * sizes.num_kv_heads * sizes.head_dim * bytes_per_number
     num_steps = max(math.ceil(sum(steps) / rows), max(steps, default=0))
-    reads = num_steps * a.weight_bytes + contexts * keys
+    reads = num_steps * weight_bytes + contexts * keys
     decode_flops = sum(steps) * (per_token + logits)
     decode = max(reads / bytes_per_s, decode_flops / flops_per_s)
     return prefill / flops_per_s + decode

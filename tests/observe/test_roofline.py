@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import pytest
 
-from jaxllm.observe.roofline import Architecture, decode_roofline
+from jaxllm.models.config import ModelConfig
+from jaxllm.observe.roofline import decode_roofline
 
-_TINY = Architecture(
+_TINY = ModelConfig(
+    vocab_size=10,
     hidden_size=4,
     num_layers=1,
     num_heads=1,
     num_kv_heads=1,
     head_dim=4,
     ffn_size=8,
+    max_positions=16,
     gated_mlp=False,
-    vocab_size=10,
-    weight_bytes=1000,
-    cache_bytes_per_number=4,
 )
 _PER_TOKEN = 2 * (4 * 4 * 4 + 4 * 8 * 2)
 _LOGITS = 2 * 4 * 10
@@ -28,6 +28,8 @@ def _seconds(**changes):
         "prompt_lengths": [3],
         "answer_lengths": [1],
         "rows": 2,
+        "weight_bytes": 1000,
+        "bytes_per_number": 4,
         "flops_per_s": 1.0,
         "bytes_per_s": 1e30,
     }
