@@ -34,6 +34,8 @@ from jaxllm.decode.slots import (
 STOP_STRING_STRIDE = 8
 # Prompt slots are cut when so small a part is enough: a cut copies what stays.
 _SHRINK_BELOW = 0.85
+# The step over all layers takes longest to compile: few sizes of it.
+_SLOT_PARTS = 4
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -217,8 +219,9 @@ class Generation:
         chosen = [self._ready.popleft() for _ in range(min(len(free), len(self._ready)))]
         if not chosen:
             return
-        live = [size_bucket(entry.item.own) for entry in self._rows if entry is not None]
-        needed = max([*live, *(num_slots(entry.packed) for entry in chosen)])
+        live = [entry.item.own for entry in self._rows if entry is not None]
+        longest = max([*live, *(num_slots(entry.packed) for entry in chosen)])
+        needed = size_bucket(longest, _SLOT_PARTS)
         have = num_slots(slots.prompts)
         if needed > have or needed <= have * _SHRINK_BELOW:
             slots = resize_prompts(slots, needed)
@@ -235,14 +238,14 @@ class Generation:
         waiting = [item for plan in self._plans for item in plan.items]
         everything = [*waiting, *(entry.item for entry in self._ready)]
         ring_slots = size_bucket(max(item.cap for item in everything))
-        longest = size_bucket(max(item.own for item in everything))
+        longest = size_bucket(max(item.own for item in everything), _SLOT_PARTS)
         rows = runtime.num_rows(len(everything), longest + ring_slots)
         self._rows = [None] * rows
         return runtime.sharded(
             empty_slots(
                 runtime.config,
                 rows=rows,
-                prompt_slots=num_slots(self._ready[0].packed),
+                prompt_slots=size_bucket(num_slots(self._ready[0].packed), _SLOT_PARTS),
                 ring_slots=ring_slots,
                 num_end_ids=self._num_end_ids,
                 cache_dtype=runtime.cache_dtype,

@@ -16,9 +16,12 @@ _SMALLEST = 4
 _LOOKAHEAD = 512
 
 
-def size_bucket(length: int) -> int:
-    """The padded size of a length: a multiple of an eighth of the next power of two."""
-    step = max(_SMALLEST, (1 << max(0, length - 1).bit_length()) // 8)
+def size_bucket(length: int, parts: int = 8) -> int:
+    """The padded size of a length: a multiple of the next power of two's `parts`-th part.
+
+    Every size is a program to compile; fewer parts make fewer of them, and more padding.
+    """
+    step = max(_SMALLEST, (1 << max(0, length - 1).bit_length()) // parts)
     return max(1, -(-length // step)) * step
 
 
