@@ -130,7 +130,8 @@ def _what_it_lacks(board: Board, run: Result) -> str:
         if run.tasks[task]["category"] in run.categories
     ]
     if tasks:
-        notes.append(f"{board.average} without the tasks {', '.join(tasks)}")
+        names = ", ".join(_short(run, task) for task in tasks)
+        notes.append(f"{board.average} without the tasks {names}")
     return "; ".join(notes)
 
 
@@ -150,10 +151,16 @@ def _remarks(run: Result, category: str, measured: dict[str, Any]) -> str:
         if run.category_of(task) != category:
             continue
         if reason := entry["metrics"][entry["headline"]].get("missing"):
-            remarks.append(f"not scored: {task}: {reason}")
+            # What to do about it follows behind the first colon, and stands in result.json.
+            remarks.append(f"not scored: {_short(run, task)}: {reason.partition(': ')[0]}")
         elif entry.get("unverified"):
-            remarks.append(f"unverified: {task}: {entry['unverified']}")
+            remarks.append(f"unverified: {_short(run, task)}: {entry['unverified']}")
     return "; ".join(remarks) or ("" if measured else f"{category} was not measured")
+
+
+def _short(run: Result, task: str) -> str:
+    """A task's name without that of the suite, which heads the table."""
+    return task if run.record["suite"] is None else task.removeprefix(f"{run.record['suite']}:")
 
 
 def as_records(tables: Sequence[ScoreTable]) -> list[dict[str, Any]]:

@@ -37,7 +37,7 @@ def test_what_is_missing_is_a_dash_with_its_reason_and_marks_the_average(make_re
     assert average.mean == 1.0
     assert table.footnotes[average.marks[0] - 1] == "AVR of 1 categories, without MT"
     assert translation.mean is None
-    assert table.footnotes[translation.marks[0] - 1] == "not scored: mini/v1:mt: no library"
+    assert table.footnotes[translation.marks[0] - 1] == "not scored: mt: no library"
     assert "–[2]" in _text(table)
     (record,) = as_records([table])
     assert record["rows"][0]["scores"]["MT"] is None
@@ -52,7 +52,7 @@ def test_a_task_missing_inside_a_category_marks_the_average(make_result):
     record["average"] = record["average"] | {"missing": [], "missing_tasks": ["mini/v1:mt"]}
     table = score_table(make_boards([dataclasses.replace(result, record=record)])[0])
     average, _, answering = table.rows[0].cells
-    assert table.footnotes[average.marks[0] - 1] == "AVR without the tasks mini/v1:mt"
+    assert table.footnotes[average.marks[0] - 1] == "AVR without the tasks mt"
     assert "no library" in table.footnotes[answering.marks[0] - 1]
 
 
