@@ -110,12 +110,12 @@ def _tuned_view(board: Board, run: Result) -> dict[str, Any]:
     references = {role: reference_for(board, run, role) for role in (MAJORITY, CONTROL, BASE)}
     base = references[BASE]
     verdicts = judge(board, run)
-    missing = run.average.get("missing")
+    lacks = run.average.get("missing") or run.average.get("missing_tasks")
     return {
         "label": board.label(run),
         "against": [board.label(other) for other in references.values() if other],
         "average": run.average,
-        "partly": f" of {len(run.categories)} categories" if missing else "",
+        "partly": "(present)" if lacks else "",  # as the summary of an evaluation calls it
         "gain": average_difference(base, run) if base and board.average else None,
         "judged": sum(verdict.learned is not None for verdict in verdicts),
         "learned": sum(verdict.learned is True for verdict in verdicts),
