@@ -22,7 +22,7 @@ def get_config():
     }
     config.mixture.text = mixture_entry("mini/text", template="plain")
     config.input.update(max_length=128, rows=8)
-    config.steps = 750
+    config.steps = 700
     # AdamW ends at half the loss again of Muon, and what it has learned differs from CPU to CPU.
     config.optimizer.update(name="muon", peak_lr=5e-3, end_lr=2.5e-4, b2=0.98, warmup=0.05)
     config.log_every = 20

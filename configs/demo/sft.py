@@ -24,7 +24,7 @@ def get_config():
     for task, weight in TASKS.items():
         config.mixture[task] = mixture_entry(f"mini/{task}", weight=weight)
     config.input.update(max_length=128, rows=8, bos="never")
-    config.steps = 1200
+    config.steps = 1000
     config.optimizer.update(name="muon", peak_lr=4e-3, end_lr=2e-4, b2=0.98, warmup=0.05)
     config.evals.mini = {
         "type": "generate",

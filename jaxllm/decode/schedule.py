@@ -11,13 +11,13 @@ from collections.abc import Sequence
 
 from jaxllm.decode.prefixes import PrefixGroup, group_by_prefix
 
-_SMALLEST = 4
+_SMALLEST = 16
 # How many waiting items are looked through for one that fills the gap of a row.
 _LOOKAHEAD = 512
 
 
 def size_bucket(length: int, parts: int = 8) -> int:
-    """The padded size of a length: a multiple of the next power of two's `parts`-th part.
+    """The padded size of a length: a multiple of the next power of two's `parts`-th part, or of 16.
 
     Every size is a program to compile; fewer parts make fewer of them, and more padding.
     """
@@ -56,7 +56,7 @@ class PackedPlan:
     def num_items(self) -> int:
         """The padded number of items a row."""
         most = max(map(len, self.rows))
-        return most if most <= 8 else size_bucket(most)
+        return most if most <= 8 else size_bucket(most, 4)
 
 
 def make_schedule(
