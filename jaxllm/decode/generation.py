@@ -14,7 +14,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxllm.decode.packed import KeyValues, Prefix, num_slots, prefill, run_prefix
+from jaxllm.decode.packed import KeyValues, Prefix, num_slots, prefill
 from jaxllm.decode.pool import PrefixPool
 from jaxllm.decode.prefixes import PrefixGroup
 from jaxllm.decode.requests import Request
@@ -133,20 +133,10 @@ class Generation:
         if not group.length or self._pool is None:
             return None
         if not self._pool.holds(group):
-            padded = np.zeros(size_bucket(group.length), np.int32)
-            padded[: group.length] = self._prompts[group.members[0]][: group.length]
-            if not self._pool.has_room(len(padded)):
+            if not self._pool.has_room(size_bucket(group.length)):
                 return None
-            runtime = self._runtime
-            runtime.stats.prefix_tokens += group.length
-            runtime.stats.prefill_positions += len(padded)
-            layers = run_prefix(
-                runtime.params,
-                runtime.config,
-                runtime.everywhere(padded),
-                cache_dtype=runtime.cache_dtype,
-            )
-            self._pool.add(group, layers)
+            prompt = self._prompts[group.members[0]]
+            self._pool.add(group, self._runtime.run_prefix(prompt[: group.length]))
         return self._pool.prefix(group)
 
     def _prefill(self, plan: PackedPlan, prefix: Prefix | None) -> list[Generated]:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from jaxllm.decode.packed import KeyValues, PackedRows
+from jaxllm.decode.packed import KeyValues, PackedRows, run_prefix
 from jaxllm.decode.schedule import PackedPlan, size_bucket
 from jaxllm.decode.slots import Slots
 from jaxllm.models.config import ModelConfig
@@ -131,6 +131,16 @@ class Runtime:
         self.stats.prompt_tokens += sum(len(prompts[item.index]) for item in plan.items)
         self.stats.prefill_positions += rows * plan.length
         return PackedRows(*map(self.batched, (tokens, positions, places, origins, picks)))
+
+    def run_prefix(self, tokens: Sequence[int]) -> KeyValues:
+        """Keys and values of a beginning that requests share, for every device."""
+        padded = np.zeros(size_bucket(len(tokens)), np.int32)
+        padded[: len(tokens)] = tokens
+        self.stats.prefix_tokens += len(tokens)
+        self.stats.prefill_positions += len(padded)
+        return run_prefix(
+            self.params, self.config, self.everywhere(padded), cache_dtype=self.cache_dtype
+        )
 
     def batched(self, array: np.ndarray) -> jax.Array:
         """An array split by its first dimension over the devices of the batch."""

@@ -8,11 +8,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxllm.decode.packed import Prefix, run_prefix, score
+from jaxllm.decode.packed import Prefix, num_slots, score
 from jaxllm.decode.prefixes import PrefixGroup
 from jaxllm.decode.requests import Score, ScoreRequest
 from jaxllm.decode.runtime import Runtime
-from jaxllm.decode.schedule import make_schedule, size_bucket
+from jaxllm.decode.schedule import make_schedule
 from jaxllm.decode.slots import prefix_of
 
 
@@ -66,17 +66,8 @@ def score_continuations(
 def _prefix(runtime: Runtime, group: PrefixGroup, text: Sequence[int]) -> Prefix | None:
     if not group.length:
         return None
-    padded = np.zeros(size_bucket(group.length), np.int32)
-    padded[: group.length] = text[: group.length]
-    runtime.stats.prefix_tokens += group.length
-    runtime.stats.prefill_positions += len(padded)
-    layers = run_prefix(
-        runtime.params,
-        runtime.config,
-        runtime.everywhere(padded),
-        cache_dtype=runtime.cache_dtype,
-    )
-    return prefix_of(layers, jnp.int32(0), jnp.int32(group.length), len(padded))
+    layers = runtime.run_prefix(text[: group.length])
+    return prefix_of(layers, jnp.int32(0), jnp.int32(group.length), num_slots(layers))
 
 
 def _score(request: ScoreRequest, logprobs: np.ndarray, is_best: np.ndarray) -> Score:
