@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+import jax
 import numpy as np
 import pytest
 
@@ -305,6 +306,31 @@ def test_known_answers_are_not_computed_again(
     assert answer_all(asked, known=dict(enumerate(answers)), on_answers=told_again.append)
     assert not told_again
     assert answer_all([]) == []
+
+
+def test_out_of_memory_goes_on_with_half_the_rows(
+    tiny_config, tiny_params, tiny_tokenizer, prompts, monkeypatch
+):
+    real, rows = generation_module.decode, []
+
+    def decode(params, config, slots, *arguments, **settings):
+        rows.append(len(slots.done_B))
+        if rows[-1] > 2:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return real(params, config, slots, *arguments, **settings)
+
+    asked = [_request(ids, f"r{i}", ignore_eos=True) for i, ids in enumerate(prompts)]
+    wanted = Engine(tiny_params, tiny_config, tiny_tokenizer).generate(asked)
+    monkeypatch.setattr(generation_module, "decode", decode)
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=8)
+    with pytest.warns(UserWarning, match="out of memory; going on with"):
+        answers = engine.generate(asked)
+    assert [a.token_ids for a in answers] == [a.token_ids for a in wanted]
+    assert (rows[0], rows[-1], engine.max_rows) == (8, 2, 2)
+    tighter = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=1)
+    monkeypatch.setattr(generation_module, "decode", None)
+    with pytest.raises(TypeError):  # any other failure is told as it is
+        tighter.generate(asked)
 
 
 @pytest.mark.parametrize(
