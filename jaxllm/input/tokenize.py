@@ -135,10 +135,14 @@ def tokenize(
 
 
 def _render(example: Example, template: Template, tokenizer: Tokenizer, bos: BosPolicy) -> Rendered:
+    given = example.messages[: example.num_given]
     try:
-        return template.render(tokenizer, example.messages, bos=bos)
+        rendered = template.render(tokenizer, example.messages, bos=bos)
+        if any(message.role == "assistant" for message in given):
+            rendered.loss_weights[: len(template.prompt_ids(tokenizer, given, bos=bos))] = 0
     except UserError as error:
         raise UserError(f"{example.id}: {error}") from error
+    return rendered
 
 
 def _render_all(
@@ -219,7 +223,7 @@ def _cache_key(
 def _example_bytes(examples: Sequence[Example]) -> Iterator[bytes]:
     for example in examples:
         messages = [(m.role, m.content, m.context) for m in example.messages]
-        yield json.dumps([example.id, messages]).encode() + b"\n"
+        yield json.dumps([example.id, messages, example.num_given]).encode() + b"\n"
 
 
 def _write_cache(path: epath.Path, source: TokenizedSource) -> None:

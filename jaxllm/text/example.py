@@ -24,30 +24,46 @@ class Message:
     answer_format: str = ""
 
 
+# The two answers of a preference, the better one first.
+_PREFERENCES = (("chosen", "rejected"), ("chosen_response", "rejected_response"))
+# ShareGPT's names of the roles.
+_SPEAKERS = {"human": "user", "gpt": "assistant"}
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Example:
-    """One conversation to train on or to ask, under the id its source gives it."""
+    """One conversation to train on or to ask, under the id its source gives it.
+
+    Attributes:
+      rejected: the same conversation with a worse end, where the source compares two.
+      num_given: how many messages at the start carry no loss, answers among them included.
+    """
 
     id: str
     messages: tuple[Message, ...]
+    rejected: tuple[Message, ...] = ()
+    num_given: int = 0
 
 
 def example_from_record(record: Mapping[str, Any], *, id: str) -> Example:
-    """Reads a JSON record of any of the four usual shapes.
+    """Reads a JSON record of any of the usual shapes.
 
-    In this order: `messages` or `conversations` (a list of `{"role", "content"}`), `instruction`
-    with an optional `input` and an `output`, `prompt` with `completion`, and `text` (one assistant
-    message, for the template "plain"). Other fields are ignored.
+    In this order: a preference, which is `chosen` and `rejected` (or `chosen_response` and
+    `rejected_response`) beside a prompt or with one in both; `messages` or `conversations` (a list
+    of `{"role", "content"}` or `{"from", "value"}`), `instruction` with an optional `input` and an
+    `output`, `prompt` with `completion`, and `text` (one assistant message, for the template
+    "plain"). Other fields are ignored.
 
     Raises UserError with the reason alone; the caller knows the file and the line.
     """
+    for chosen, rejected in _PREFERENCES:
+        if chosen in record and rejected in record:
+            return _preference(record, chosen, rejected, id)
     for field in ("messages", "conversations"):
         if field in record:
             return Example(id=id, messages=_conversation(record[field], field))
     if "instruction" in record:
-        context = "" if record.get("input") is None else _string(record, "input")
-        question = Message(role="user", content=_filled(record, "instruction"), context=context)
-        return Example(id=id, messages=(question, _answer(record, "output")))
+        return Example(id=id, messages=(_instruction(record), _answer(record, "output")))
     if "prompt" in record:
         question = Message(role="user", content=_filled(record, "prompt"))
         return Example(id=id, messages=(question, _answer(record, "completion")))
@@ -59,7 +75,57 @@ def example_from_record(record: Mapping[str, Any], *, id: str) -> Example:
     )
 
 
+def _preference(record: Mapping[str, Any], chosen: str, rejected: str, id: str) -> Example:
+    better, worse = _answered(record, chosen), _answered(record, rejected)
+    num_shared = 0
+    for one, other in zip(better, worse, strict=False):
+        if one != other:
+            break
+        num_shared += 1
+    # The prompt ends with a user turn: where the two part later, the answer before is theirs.
+    num_given = num_shared
+    while num_given and better[num_given - 1].role != "user":
+        num_given -= 1
+    if not num_given:
+        raise UserError(f"`{chosen}` and `{rejected}` do not answer the same prompt")
+    return Example(id=id, messages=better, rejected=worse, num_given=num_given)
+
+
+def _answered(record: Mapping[str, Any], field: str) -> tuple[Message, ...]:
+    """The whole conversation that an answer is, or that it makes of the record's prompt."""
+    if isinstance(record[field], str):
+        return (*_prompt(record, field), _answer(record, field))
+    messages = _turns(record[field], field)
+    if messages[0].role != "assistant":
+        _check_order(messages, field)
+        return messages
+    _check_order(messages, field, first=("assistant",))
+    return (*_prompt(record, field), *messages)
+
+
+def _prompt(record: Mapping[str, Any], answer: str) -> tuple[Message, ...]:
+    for field in ("prompt", "messages", "conversations"):
+        if field in record and not isinstance(record[field], str):
+            messages = _turns(record[field], field)
+            _check_order(messages, field, last="user")
+            return messages
+    if "prompt" in record:
+        return (Message(role="user", content=_filled(record, "prompt")),)
+    if "instruction" in record:
+        return (_instruction(record),)
+    raise UserError(
+        f"nothing says what `{answer}` answers: the record has no `prompt`, `messages`, "
+        "`conversations` or `instruction`"
+    )
+
+
 def _conversation(turns: Any, field: str) -> tuple[Message, ...]:
+    messages = _turns(turns, field)
+    _check_order(messages, field)
+    return messages
+
+
+def _turns(turns: Any, field: str) -> tuple[Message, ...]:
     if not isinstance(turns, Sequence) or isinstance(turns, str | bytes) or not turns:
         raise UserError(f"`{field}` must be a non-empty list of {{role, content}}")
     messages = []
@@ -67,11 +133,24 @@ def _conversation(turns: Any, field: str) -> tuple[Message, ...]:
         where = f"{field}[{index}]"
         if not isinstance(turn, Mapping):
             raise UserError(f"`{where}` must be an object with `role` and `content`")
-        role: Any = turn.get("role")
+        named, said = ("from", "value") if "from" in turn else ("role", "content")
+        role: Any = turn.get(named)
+        if isinstance(role, str):
+            role = _SPEAKERS.get(role, role)
         if role not in get_args(Role):
-            raise UserError(f"`{where}.role` is {role!r}; it must be system, user or assistant")
-        messages.append(Message(role=role, content=_filled(turn, "content", where=where + ".")))
-    expected: tuple[str, ...] = ("system", "user")
+            raise UserError(f"`{where}.{named}` is {role!r}; it must be system, user or assistant")
+        messages.append(Message(role=role, content=_filled(turn, said, where=where + ".")))
+    return tuple(messages)
+
+
+def _check_order(
+    messages: tuple[Message, ...],
+    field: str,
+    *,
+    first: tuple[Role, ...] = ("system", "user"),
+    last: Role = "assistant",
+) -> None:
+    expected = first
     for index, message in enumerate(messages):
         if message.role not in expected:
             raise UserError(
@@ -79,9 +158,14 @@ def _conversation(turns: Any, field: str) -> tuple[Message, ...]:
                 "must stand: an optional system message, then user and assistant in turn"
             )
         expected = ("assistant",) if message.role == "user" else ("user",)
-    if messages[-1].role != "assistant":
-        raise UserError(f"`{field}` ends with a {messages[-1].role} message, not with an answer")
-    return tuple(messages)
+    if messages[-1].role != last:
+        wanted = "an answer" if last == "assistant" else "a user's turn that is to be answered"
+        raise UserError(f"`{field}` ends with a {messages[-1].role} message, not with {wanted}")
+
+
+def _instruction(record: Mapping[str, Any]) -> Message:
+    context = "" if record.get("input") is None else _string(record, "input")
+    return Message(role="user", content=_filled(record, "instruction"), context=context)
 
 
 def _answer(record: Mapping[str, Any], field: str) -> Message:
