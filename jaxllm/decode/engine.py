@@ -106,6 +106,8 @@ class Engine:
                 model's positions.
         """
         for request in requests:
+            if request.max_new_tokens < 1:
+                raise UserError(f"request {request.id!r}: max_new_tokens must be at least 1")
             self._check(request.id, request.prompt_ids, request.max_new_tokens)
         answers = dict(known or {})
         while waiting := [index for index in range(len(requests)) if index not in answers]:
@@ -142,7 +144,8 @@ class Engine:
         for request in requests:
             if not request.continuation_ids:
                 raise UserError(f"request {request.id!r} has no continuation to score")
-            self._check(request.id, request.prompt_ids, len(request.continuation_ids))
+            # Its last token is only ever a target, and takes no position.
+            self._check(request.id, request.prompt_ids, len(request.continuation_ids) - 1)
             self._check_ids(request.id, request.continuation_ids)
         scores = dict(known or {})
         waiting = [index for index in range(len(requests)) if index not in scores]
@@ -197,8 +200,6 @@ class Engine:
     def _check(self, name: str, prompt_ids: Sequence[int], new_tokens: int) -> None:
         if not len(prompt_ids):
             raise UserError(f"request {name!r} has an empty prompt: it needs at least one token")
-        if new_tokens < 1:
-            raise UserError(f"request {name!r}: max_new_tokens must be at least 1")
         self._check_ids(name, prompt_ids)
         length = len(prompt_ids) + new_tokens
         if length > self.config.max_positions:

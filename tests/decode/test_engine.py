@@ -264,6 +264,18 @@ def test_scores_are_the_sums_of_log_probabilities(engine, prompts, naive_logprob
         assert not score.is_greedy
 
 
+def test_the_last_token_of_a_continuation_takes_no_position(
+    engine, tiny_config, tiny_params, tiny_tokenizer
+):
+    ids = tuple(np.random.default_rng(0).integers(3, 380, 33).tolist())
+    request = ScoreRequest(id="a", prompt_ids=ids[:9], continuation_ids=ids[9:])
+    tight = Engine(tiny_params, tiny_config.replace(max_positions=32), tiny_tokenizer)
+
+    (score,), (wanted,) = tight.score([request]), engine.score([request])
+
+    assert score.logprob == pytest.approx(wanted.logprob, abs=1e-4)
+
+
 def test_the_score_of_a_greedy_answer_is_its_logprob(engine, prompts):
     requests = [_request(ids, f"r{i}", ignore_eos=True) for i, ids in enumerate(prompts)]
     answers = engine.generate(requests)
@@ -354,7 +366,7 @@ def test_a_request_that_cannot_be_answered_is_named(engine, changes, named):
         ((1,), (), "no continuation"),
         ((), (1,), "empty prompt"),
         ((1,), (2, 400), "token id 400"),
-        ((1,) * 200, (2,) * 57, "257 positions"),
+        ((1,) * 200, (2,) * 58, "257 positions"),
     ],
 )
 def test_a_score_that_cannot_be_had_is_named(engine, prompt_ids, continuation_ids, named):
