@@ -23,6 +23,8 @@ def train_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
+            # What is learned: "sft" predicts the tokens that the template gave loss weight.
+            "objective": "sft",
             # Weights to start from: a Hugging Face folder or hub id, a .gguf file, or a checkpoint.
             # Empty: fresh weights of `architecture`.
             "init_from": "",

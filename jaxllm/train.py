@@ -30,11 +30,13 @@ from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
 from jaxllm.input.report import describe_input, format_input
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import Params, logical_axes, num_params
+from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_params
+from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
 from jaxllm.models.settings import model_config_from_settings
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import (
+    Loss,
     State,
     abstract_state,
     fresh_params,
@@ -81,8 +83,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     params, model_config, tokenizer, source_files = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
-    # ---- Data ----------------------------------------------------------------------------------
-    mixture = read_mixture(config, tokenizer, data_dir=data_dir)
+    # ---- Data and loss -------------------------------------------------------------------------
+    mixture, loss = _objective(config, tokenizer, data_dir)
     plan = mixture.plan
     _check_rows(config, mesh)
     facts = describe_input(plan, mixture.sources)
@@ -93,9 +95,13 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     # ---- State ---------------------------------------------------------------------------------
     settings = OptimizerSettings(**config.optimizer)
     schedule = learning_rate(settings, plan.num_steps)
+    is_trained = unfrozen(abstract_params(model_config), settings.freeze)
+    trained, frozen = partition(params, is_trained)
+    del params
     with jax.set_mesh(mesh):
-        optimizer = make_optimizer(settings, plan.num_steps, logical_axes(model_config))
-        target = abstract_state(model_config, optimizer, mesh)
+        axes, _ = partition(logical_axes(model_config), is_trained)
+        optimizer = make_optimizer(settings, plan.num_steps, axes)
+        target = abstract_state(model_config, optimizer, mesh, is_trained)
         checkpoints = Checkpoints(
             folder / "checkpoints",
             model_config=model_config,
@@ -106,13 +112,12 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             best_metric=config.checkpoint.best_metric,
             best_mode=config.checkpoint.best_mode,
         )
-        start_step, tokens, state = _resume(checkpoints, target, plan)
+        start_step, tokens, state, frozen = _resume(checkpoints, target, frozen, plan)
         if state is None:
-            state = fresh_state(params, optimizer, target)
-        del params
+            state = fresh_state(trained, optimizer, target)
+        del trained
 
         # ---- Step ------------------------------------------------------------------------------
-        loss = functools.partial(sft_loss, loss_capacity=mixture.loss_capacity)
         train_step = make_train_step(model_config, optimizer, loss, schedule, target)
 
         # ---- Evaluators ------------------------------------------------------------------------
@@ -131,7 +136,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         run = _Run(config, folder, mixture, evaluators, checkpoints, tokens)
         with checkpoints.explained_full_disk():
             try:
-                run.loop(state, start_step, train_step, mesh)
+                run.loop(state, frozen, start_step, train_step, mesh)
             finally:
                 run.close()
     return run.summary
@@ -157,14 +162,16 @@ class _Run:
         self._scores: dict[str, float] = {}
         self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
 
-    def loop(self, state: State, start_step: int, train_step: Any, mesh: Mesh) -> None:
+    def loop(
+        self, state: State, frozen: Params, start_step: int, train_step: Any, mesh: Mesh
+    ) -> None:
         """Steps `start_step` to the plan's last, with everything that happens between them."""
         last = self.plan.num_steps
         every = self.config.checkpoint.every
         layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
         accumulation = self.config.input.accumulation
         if start_step == 0:
-            self._evaluate(state, 0)
+            self._evaluate(combine(state["params"], frozen), 0)
         batches = prefetch(
             self.plan,
             self.mixture.sources,
@@ -175,7 +182,7 @@ class _Run:
         )
         with batches, Progress("training", total=last, unit="steps", completed=start_step) as bar:
             for index, batch in batches:
-                state, metrics = train_step(state, batch)
+                state, metrics = train_step(state, frozen, batch)
                 step = index + 1
                 # Metrics are read one step late, so that the device never waits for the host.
                 self._read_pending(bar)
@@ -183,10 +190,11 @@ class _Run:
                 is_saved = step == last or (every > 0 and step % every == 0)
                 if is_saved or any(item.is_due(step, last) for item in self.evaluators):
                     self._read_pending(bar)
-                    self._evaluate(state, step)
+                    self._evaluate(combine(state["params"], frozen), step)
                 if is_saved:
+                    whole = {**state, "params": combine(state["params"], frozen)}
                     extra = {"plan_digest": self.plan.digest, "tokens": self._tokens}
-                    self.checkpoints.save(step, state, metrics=self._scores, extra=extra)
+                    self.checkpoints.save(step, whole, metrics=self._scores, extra=extra)
         self._read_pending(None)
         self.checkpoints.wait()
         self.summary |= {"steps": last, "input_wait_s": round(batches.wait_seconds, 3)}
@@ -238,14 +246,12 @@ class _Run:
             "warmup, or leaving out the examples named usually helps"
         )
 
-    def _evaluate(self, state: State, step: int) -> None:
+    def _evaluate(self, params: Params, step: int) -> None:
         for item in self.evaluators:
             if not item.is_due(step, self.plan.num_steps):
                 continue
             started = time.monotonic()
-            summary = item.run(
-                state["params"], step=step, tokens=int(self._tokens), workdir=self.folder
-            )
+            summary = item.run(params, step=step, tokens=int(self._tokens), workdir=self.folder)
             self._clock += time.monotonic() - started
             _say(f"step {step}: {item.name}: {item.describe(summary)}")
             scores = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
@@ -279,10 +285,24 @@ def _start(
     return fresh_params(model_config, mesh, config.seed), model_config, tokenizer, None
 
 
-def _resume(checkpoints: Checkpoints, target: State, plan: Plan) -> tuple[int, float, State | None]:
+def _objective(config: ConfigDict, tokenizer: Tokenizer, data_dir: str) -> tuple[Mixture, Loss]:
+    """What `config.objective` trains on, and its loss."""
+    match config.objective:
+        case "sft":
+            mixture = read_mixture(config, tokenizer, data_dir=data_dir)
+            return mixture, functools.partial(sft_loss, loss_capacity=mixture.loss_capacity)
+        case unknown:
+            raise UserError(f"config.objective={unknown!r}: use sft")
+
+
+def _resume(
+    checkpoints: Checkpoints, target: State, frozen: Params, plan: Plan
+) -> tuple[int, float, State | None, Params]:
+    """Step, tokens, state and frozen weights of the newest checkpoint; as given where none is."""
     if checkpoints.latest_step() is None:
-        return 0, 0.0, None
-    state, extra = checkpoints.restore(None, target)
+        return 0, 0.0, None, frozen
+    params = combine(target["params"], jax.tree.map(_abstract, frozen))
+    state, extra = checkpoints.restore(None, {**target, "params": params})
     step = int(state["step"])
     if extra.get("plan_digest") != plan.digest:
         raise UserError(
@@ -291,7 +311,13 @@ def _resume(checkpoints: Checkpoints, target: State, plan: Plan) -> tuple[int, f
             "or set config.init_from to this one's checkpoint"
         )
     _say(f"resuming after step {step}")
-    return step, float(extra["tokens"]), state
+    is_trained = set(leaf_names(target["params"])).__contains__
+    trained, frozen = partition(state["params"], is_trained)
+    return step, float(extra["tokens"]), {**state, "params": trained}, frozen
+
+
+def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
 
 
 def _check_rows(config: ConfigDict, mesh: Mesh) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 from jaxllm.config import load_config
 from jaxllm.errors import UserError
+from jaxllm.models.partition import leaf_names
 from jaxllm.observe.writer import read_scalars
 from jaxllm.train import main, train
 from jaxllm.weights.load import load_model
@@ -62,6 +63,23 @@ def test_training_starts_from_the_weights_of_another_run(tiny_train_config, tiny
     assert rows[0]["loss"] < before[4]["loss"]
     same = jax.tree.map(np.array_equal, load_model(tmp_path).params, load_model(tiny_run).params)
     assert jax.tree.all(same)
+
+
+def test_frozen_weights_stay_bit_equal_and_are_saved(tiny_train_config, tiny_run, tmp_path):
+    config = tiny_train_config
+    config.init_from = str(tiny_run)
+    config.steps = 4
+    config.optimizer.freeze = ("embed.*", "*.scale")
+    train(config, tmp_path)
+    before, after = (load_model(run).params for run in (tiny_run, tmp_path))
+    moved = {
+        name: not np.array_equal(old, new)
+        for name, old, new in zip(
+            leaf_names(before), jax.tree.leaves(before), jax.tree.leaves(after), strict=True
+        )
+    }
+    assert all(is_moved == name.endswith("kernel") for name, is_moved in moved.items())
+    train(config, tmp_path)  # resumes
 
 
 @pytest.mark.parametrize("packing", ["none", "concat"])
@@ -124,6 +142,8 @@ def test_a_workdir_of_another_model_is_not_resumed(tiny_train_config, tmp_path):
         (lambda config: config.model.update(attention="flash"), "attention='flash'"),
         (lambda config: config.model.update(dtype="float31"), "float31"),
         (lambda config: config.optimizer.update(schedule="step"), "schedule='step'"),
+        (lambda config: config.optimizer.update(freeze=("embeds",)), "'embeds' matches no weight"),
+        (lambda config: config.update(objective="rlhf"), "objective='rlhf'"),
         (lambda config: config.checkpoint.update(keep_last=0), "keep_last=0"),
     ],
 )

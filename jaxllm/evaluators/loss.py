@@ -88,4 +88,4 @@ class LossEvaluator:
 
 @functools.partial(jax.jit, static_argnames="config")
 def _loss(params, config, batch):
-    return sft_loss(params, config, batch)
+    return sft_loss(params, config, batch)[:2]

@@ -27,16 +27,36 @@ def linear_cross_entropy(
     ever kept and nothing is computed twice (the idea of Liger Kernel's fused linear cross entropy,
     arXiv 2410.10989).
     """
-    rows, length = targets_BT.shape
+    chunk, (hidden_BTD, targets_BT, weights_BT) = _padded(
+        kernel_DV, hidden_BTD, targets_BT, weights_BT
+    )
+    return _chunked(chunk, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+
+
+def linear_log_probs(
+    hidden_BTD: jax.Array, kernel_DV: jax.Array, targets_BT: jax.Array
+) -> jax.Array:
+    """log softmax(hidden @ kernel)[target], float32 [B, T], for losses that are no sum over tokens.
+
+    Chunks are projected anew in the backward pass, where the slope of each position is known.
+    """
+    length = targets_BT.shape[1]
+    chunk, (hidden_BTD, targets_BT) = _padded(kernel_DV, hidden_BTD, targets_BT)
+    return _log_probs(chunk, hidden_BTD, kernel_DV, targets_BT)[:, :length]
+
+
+def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Array, ...]]:
+    """The positions of a chunk, and arrays [B, T, ...] padded to whole chunks."""
+    rows, length = arrays[0].shape[:2]
     wanted = max(1, _MAX_CHUNK_LOGITS // (rows * kernel_DV.shape[1]))
     num_chunks = -(-length // min(wanted, length))
     chunk = -(-length // num_chunks)
     pad = num_chunks * chunk - length
     if pad:
-        hidden_BTD = jnp.pad(hidden_BTD, ((0, 0), (0, pad), (0, 0)))
-        targets_BT = jnp.pad(targets_BT, ((0, 0), (0, pad)))
-        weights_BT = jnp.pad(weights_BT, ((0, 0), (0, pad)))
-    return _chunked(chunk, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+        arrays = tuple(
+            jnp.pad(array, ((0, 0), (0, pad), *[(0, 0)] * (array.ndim - 2))) for array in arrays
+        )
+    return chunk, arrays
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
@@ -68,9 +88,8 @@ def _forward(chunk, hidden, kernel, targets, weights):
     start = (jnp.float32(0), jnp.zeros(kernel.shape, jnp.float32))
     parts = _split(chunk, hidden, targets, weights)
     (total, kernel_grad), (hidden_grads, losses) = jax.lax.scan(body, start, parts)
-    hidden_grad = jnp.moveaxis(hidden_grads, 0, 1).reshape(hidden.shape)
-    losses_BT = jnp.moveaxis(losses, 0, 1).reshape(targets.shape)
-    return total, (hidden_grad, kernel_grad.astype(kernel.dtype), losses_BT)
+    saved = _joined(hidden_grads), kernel_grad.astype(kernel.dtype), _joined(losses)
+    return total, saved
 
 
 def _backward(chunk, saved, slope):
@@ -83,6 +102,28 @@ def _backward(chunk, saved, slope):
 _chunked.defvjp(_forward, _backward)
 
 
+@functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
+def _log_probs(chunk, hidden, kernel, targets):
+    def body(_, part):
+        _, log_normalizer, picked = _logits(part[0], kernel, part[1])
+        return None, picked - log_normalizer
+
+    return _joined(jax.lax.scan(body, None, _split(chunk, hidden, targets))[1])
+
+
+def _log_probs_forward(chunk, hidden, kernel, targets):
+    return _log_probs(chunk, hidden, kernel, targets), (hidden, kernel, targets)
+
+
+def _log_probs_backward(chunk, saved, slope_BT):
+    # The gradient of a weighted sum of losses, whose weights are the slopes.
+    _, (hidden_grad, kernel_grad, _) = _forward(chunk, *saved, -slope_BT)
+    return hidden_grad, kernel_grad, None
+
+
+_log_probs.defvjp(_log_probs_forward, _log_probs_backward)
+
+
 def _logits(hidden_BCD, kernel_DV, targets_BC):
     logits = jnp.dot(hidden_BCD, kernel_DV, preferred_element_type=jnp.float32)
     log_normalizer = jax.nn.logsumexp(logits, axis=-1)
@@ -90,11 +131,17 @@ def _logits(hidden_BCD, kernel_DV, targets_BC):
     return logits, log_normalizer, picked
 
 
-def _split(chunk, hidden, targets, weights):
+def _split(chunk, *arrays):
     # [B, T, ...] -> [T / chunk, B, chunk, ...]: rows stay whole, so a batch split over devices
     # stays where it is.
     def one(array):
         rows, length = array.shape[:2]
         return jnp.moveaxis(array.reshape(rows, length // chunk, chunk, *array.shape[2:]), 1, 0)
 
-    return one(hidden), one(targets), one(weights)
+    return tuple(one(array) for array in arrays)
+
+
+def _joined(parts):
+    # The inverse of `_split`, for one array.
+    parts = jnp.moveaxis(parts, 0, 1)
+    return parts.reshape(parts.shape[0], -1, *parts.shape[3:])

@@ -23,7 +23,8 @@ class OptimizerSettings:
 
     `muon` orthogonalizes the momentum (of decay `momentum`) of the layers' matrices and leaves
     embeddings, output projection and vectors to AdamW. Its updates are as large as AdamW's
-    (arXiv 2502.16982), so that one `peak_lr` serves both.
+    (arXiv 2502.16982), so that one `peak_lr` serves both. Weights whose dotted name matches a
+    pattern of `freeze` (`embed.*`, `*.scale`) stay as they are.
     """
 
     name: Literal["adamw", "muon"] = "adamw"
@@ -37,6 +38,7 @@ class OptimizerSettings:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    freeze: tuple[str, ...] = ()
 
 
 def learning_rate(settings: OptimizerSettings, num_steps: int) -> optax.Schedule:

@@ -21,7 +21,7 @@ def sft_loss(
     batch: dict[str, jax.Array],
     *,
     loss_capacity: int | None = None,
-) -> tuple[jax.Array, jax.Array]:
+) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over a batch, not means, so that micro-batches add up to the whole.
 
     Args:
@@ -31,7 +31,7 @@ def sft_loss(
             projected to the vocabulary; None projects all T.
 
     Returns:
-        The weighted loss sum and the sum of weights, float32 scalars.
+        The weighted loss sum and the sum of weights, float32 scalars; nothing else to log.
     """
     hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
     targets, weights = batch["targets"], batch["loss_weights"]
@@ -41,4 +41,4 @@ def sft_loss(
         targets = jnp.take_along_axis(targets, where_BC, axis=1)
         weights = jnp.take_along_axis(weights, where_BC, axis=1)
     kernel = head_kernel(params, config).astype(config.dtype)
-    return linear_cross_entropy(hidden_BTD, kernel, targets, weights), jnp.sum(weights)
+    return linear_cross_entropy(hidden_BTD, kernel, targets, weights), jnp.sum(weights), {}

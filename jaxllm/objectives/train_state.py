@@ -1,6 +1,8 @@
 """The train state and the step that advances it.
 
-The state is a plain nested dict: `params`, `opt_state` and `step` (int32 scalar).
+The state is a plain nested dict: `params` (the weights that are trained, and only they),
+`opt_state` and `step` (int32 scalar). Frozen weights stand beside it: the step reads them and
+gives none of them up.
 
 Shape suffixes: A micro-batches, B rows, T positions.
 """
@@ -18,22 +20,30 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, init_params, logical_axes
+from jaxllm.models.partition import combine, partition
 from jaxllm.parallel.rules import shardings
 
 State = dict[str, Any]
-Loss = Callable[[Params, ModelConfig, dict[str, jax.Array]], tuple[jax.Array, jax.Array]]
+Batch = dict[str, jax.Array]
+# (params, config, batch) -> (loss sum, weight, sums to log): float32 scalars summed over a batch,
+# so that those of micro-batches add up. `params` holds trained and frozen weights together.
+Loss = Callable[[Params, ModelConfig, Batch], tuple[jax.Array, jax.Array, dict[str, jax.Array]]]
 
 
 def abstract_state(
-    config: ModelConfig, optimizer: optax.GradientTransformation, mesh: Mesh
+    config: ModelConfig,
+    optimizer: optax.GradientTransformation,
+    mesh: Mesh,
+    is_trained: Callable[[str], bool] = lambda name: True,
 ) -> State:
     """The state as `jax.ShapeDtypeStruct`s with shardings: what a restore aims at.
 
     Optimizer moments lie like the weight they belong to; everything else is replicated.
+    `is_trained` says of a weight's dotted name whether it is part of the state.
     """
     params = abstract_params(config)
     layout = shardings(mesh, logical_axes(config), params)
-    params = jax.tree.map(_with_sharding, params, layout)
+    params, _ = partition(jax.tree.map(_with_sharding, params, layout), is_trained)
     replicated = NamedSharding(mesh, PartitionSpec())
     opt_state = optax.tree_utils.tree_map_params(
         optimizer,
@@ -73,34 +83,42 @@ def make_train_step(
     loss: Loss,
     schedule: optax.Schedule,
     target: State,
-) -> Callable[[State, dict[str, jax.Array]], tuple[State, dict[str, jax.Array]]]:
-    """A compiled `(state, batch) -> (state, metrics)`; the old state's memory is given up.
+) -> Callable[[State, Params, Batch], tuple[State, dict[str, jax.Array]]]:
+    """A compiled `(state, frozen, batch) -> (state, metrics)`; the old state's memory is given up.
 
-    The batch holds arrays [A, B, T]. Gradients of the A micro-batches are summed and divided once
-    by the loss weight of all of them, so that the number of micro-batches changes nothing.
+    The loss gets the weights of the state and of `frozen` as one tree, and is differentiated by
+    those of the state alone. The batch holds arrays [A, B, T]. Gradients of the A micro-batches
+    are summed and divided once by the weight of all of them, so that the number of micro-batches
+    changes nothing; so are the sums the loss wants logged.
     """
 
-    def step(state: State, batch: dict[str, jax.Array]) -> tuple[State, dict[str, jax.Array]]:
+    def step(state: State, frozen: Params, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
         params = state["params"]
-        gradient = jax.value_and_grad(lambda p, part: loss(p, config, part), has_aux=True)
 
-        def micro(carry, part):
-            (loss_sum, weight), grads = gradient(params, part)
-            return jax.tree.map(jnp.add, carry, (loss_sum, weight, grads)), None
+        def sums(params: Params, part: Batch) -> tuple[jax.Array, Any]:
+            loss_sum, *rest = loss(combine(params, frozen), config, part)
+            return loss_sum, tuple(rest)
 
+        gradient = jax.value_and_grad(sums, has_aux=True)
+
+        def micro(total: Any, part: Batch) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, gradient(params, part)), None
+
+        first = jax.tree.map(lambda array: array[0], batch)
         if batch["tokens"].shape[0] == 1:
-            only = jax.tree.map(lambda array: array[0], batch)
-            (loss_sum, weight), grads = gradient(params, only)
+            total = gradient(params, first)
         else:
-            zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), params)
-            start = (jnp.float32(0), jnp.float32(0), zeros)
-            (loss_sum, weight, grads), _ = jax.lax.scan(micro, start, batch)
+            like = jax.eval_shape(gradient, params, first)
+            start = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, jnp.float32), like)
+            total, _ = jax.lax.scan(micro, start, batch)
+        (loss_sum, (weight, extras)), grads = total
         scale = 1.0 / jnp.maximum(weight, 1e-9)
         grads = jax.tree.map(lambda grad: grad * scale, grads)
         updates, opt_state = optimizer.update(grads, state["opt_state"], params)
         metrics = {
             "loss": loss_sum * scale,
-            "trained_tokens": weight,
+            **{name: value * scale for name, value in extras.items()},
+            "trained_tokens": jnp.sum(batch["loss_weights"]),
             "tokens": jnp.sum(batch["segment_ids"] > 0),
             "grad_norm": optax.tree.norm(grads),
             "learning_rate": jnp.asarray(schedule(state["step"]), jnp.float32),

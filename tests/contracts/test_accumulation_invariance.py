@@ -48,7 +48,7 @@ def _step(config, params, rows, num_micro):
             name: array.reshape(num_micro, _ROWS // num_micro, _LENGTH)
             for name, array in rows.items()
         }
-        return jax.device_get(step(state, batch))
+        return jax.device_get(step(state, {}, batch))
 
 
 def test_accumulation_invariance(tiny_config, tiny_params):

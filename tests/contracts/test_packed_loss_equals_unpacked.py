@@ -40,6 +40,11 @@ def source(tiny_config):
     )
 
 
+def _loss(params, config, batch):
+    total, weight, _ = sft_loss(params, config, batch)
+    return total, weight
+
+
 def _sums(params, config, source, packing, rows):
     """Loss sum, weight sum and summed gradients of one epoch; and how many rows have tokens."""
     plan = make_plan(
@@ -50,7 +55,7 @@ def _sums(params, config, source, packing, rows):
         num_epochs=1,
         packing=packing,
     )
-    run = jax.jit(jax.value_and_grad(sft_loss, has_aux=True), static_argnums=1)
+    run = jax.jit(jax.value_and_grad(_loss, has_aux=True), static_argnums=1)
     totals, used = None, 0
     for step in range(plan.num_steps):
         batch = make_batch(plan, step, [source])

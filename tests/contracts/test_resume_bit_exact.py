@@ -47,10 +47,10 @@ def test_resume_bit_exact(tiny_train_config, tiny_run, tmp_path, monkeypatch):
         def make(*args, **kwargs):
             step, left = make_train_step(*args, **kwargs), iter(range(num_steps))
 
-            def run(state, batch):
+            def run(*state_and_batch):
                 if next(left, None) is None:
                     raise KeyboardInterrupt
-                return step(state, batch)
+                return step(*state_and_batch)
 
             return run
 

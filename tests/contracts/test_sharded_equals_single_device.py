@@ -55,7 +55,11 @@ def _run(config, params, mesh, tokenizer):
         def everything(params, batch):
             names = ("tokens", "positions", "segment_ids")
             hidden = forward(params, config, *(batch[name] for name in names))
-            loss = functools.partial(sft_loss, config=config, batch=batch)
+
+            def loss(params):
+                total, weight, _ = sft_loss(params, config, batch)
+                return total, weight
+
             return hidden, *jax.value_and_grad(loss, has_aux=True)(params)
 
         plain = jax.device_get(everything(params, jax.device_put(batch, rows)))
@@ -72,7 +76,7 @@ def _run(config, params, mesh, tokenizer):
         micro = NamedSharding(mesh, partition_spec((None, "batch", "length")))
         parts = {name: array[None] for name, array in batch.items()}
         state = fresh_state(params, optimizer, target)
-        stepped = step(state, jax.device_put(parts, micro))
+        stepped = step(state, {}, jax.device_put(parts, micro))
     return plain, answers, jax.device_get(stepped)
 
 

@@ -73,7 +73,10 @@ def test_logits(accelerator, cpu, tiny_config, tiny_params):
 
 
 def test_loss_and_gradients(accelerator, cpu, tiny_config, tiny_params):
-    loss = functools.partial(sft_loss, config=tiny_config, batch=_batch(tiny_config))
+    def loss(params):
+        total, weight, _ = sft_loss(params, tiny_config, _batch(tiny_config))
+        return total, weight
+
     compute = jax.value_and_grad(loss, has_aux=True)
     (found, grads), (wanted, expected) = (
         _on(device, compute, tiny_params) for device in (accelerator, cpu)

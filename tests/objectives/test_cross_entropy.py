@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from jaxllm.objectives import cross_entropy
-from jaxllm.objectives.cross_entropy import linear_cross_entropy
+from jaxllm.objectives.cross_entropy import linear_cross_entropy, linear_log_probs
 
 
 def _plain(hidden, kernel, targets, weights):
@@ -70,3 +70,26 @@ def test_bfloat16_operands_keep_a_float32_loss(arrays):
     )
     for grad, other in zip(grads, wanted, strict=True):
         np.testing.assert_allclose(grad.astype(jnp.float32), other, atol=0.05)
+
+
+@pytest.mark.parametrize("max_logits", [1 << 24, 600, 1])
+def test_log_probs_and_their_gradients_equal_the_plain_ones(arrays, monkeypatch, max_logits):
+    monkeypatch.setattr(cross_entropy, "_MAX_CHUNK_LOGITS", max_logits)
+    hidden, kernel, targets, weights = arrays
+
+    def plain(hidden, kernel, targets):
+        logprobs = jax.nn.log_softmax(jnp.dot(hidden, kernel))
+        return jnp.take_along_axis(logprobs, targets[..., None], axis=-1)[..., 0]
+
+    def curved(log_probs):
+        def total(hidden, kernel):  # no sum over tokens: of rows, squared
+            return jnp.sum(jnp.sum(weights * log_probs(hidden, kernel, targets), axis=1) ** 2)
+
+        return jax.grad(total, argnums=(0, 1))(hidden, kernel)
+
+    found = linear_log_probs(hidden, kernel, targets)
+    assert found.dtype == jnp.float32
+    np.testing.assert_allclose(found, plain(hidden, kernel, targets), rtol=1e-5)
+    for grad, wanted in zip(curved(linear_log_probs), curved(plain), strict=True):
+        np.testing.assert_allclose(grad, wanted, rtol=1e-4, atol=1e-3)
+        assert np.abs(wanted).max() > 10

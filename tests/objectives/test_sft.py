@@ -12,11 +12,14 @@ import pytest
 from jaxllm.models.decoder import forward, project_logits
 from jaxllm.objectives.sft import sft_loss
 
-_value_and_grad = jax.jit(
-    jax.value_and_grad(sft_loss, has_aux=True),
-    static_argnums=1,
-    static_argnames="loss_capacity",
-)
+
+@functools.partial(jax.jit, static_argnums=1, static_argnames="loss_capacity")
+def _value_and_grad(params, config, batch, **settings):
+    def loss(params):
+        total, weight, _ = sft_loss(params, config, batch, **settings)
+        return total, weight
+
+    return jax.value_and_grad(loss, has_aux=True)(params)
 
 
 @pytest.fixture

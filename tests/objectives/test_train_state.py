@@ -11,6 +11,7 @@ import optax
 import pytest
 
 from jaxllm.models.decoder import abstract_params, logical_axes
+from jaxllm.models.partition import leaf_names, partition
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.objectives.train_state import (
@@ -75,7 +76,7 @@ def test_steps_are_adamw_on_the_mean_loss_and_lower_it(tiny_config):
         @jax.jit
         def by_hand(params, opt_state):
             def mean(params):
-                total, weight = sft_loss(
+                total, weight, _ = sft_loss(
                     params, tiny_config, {name: array[0] for name, array in batch.items()}
                 )
                 return total / weight
@@ -86,7 +87,7 @@ def test_steps_are_adamw_on_the_mean_loss_and_lower_it(tiny_config):
 
         losses = []
         for index in range(4):
-            state, metrics = step(state, batch)
+            state, metrics = step(state, {}, batch)
             params, opt_state, loss, norm = by_hand(params, opt_state)
             assert float(metrics["loss"]) == pytest.approx(float(loss), rel=1e-4)
             assert float(metrics["grad_norm"]) == pytest.approx(float(norm), rel=1e-3)
@@ -97,3 +98,36 @@ def test_steps_are_adamw_on_the_mean_loss_and_lower_it(tiny_config):
     # The first step has a rate of 0, so the second sees the same loss.
     assert losses[1] == pytest.approx(losses[0])
     assert losses[3] < losses[0]
+
+
+def test_frozen_weights_reach_the_loss_and_nothing_else(tiny_config):
+    mesh = make_mesh(MeshShape(data=1), devices=jax.devices()[:1])
+    schedule = learning_rate(_SETTINGS, 10)
+
+    def is_trained(name):
+        return name.startswith("blocks.mlp.")
+
+    def loss(params, config, batch):
+        total, weight, _ = sft_loss(params, config, batch)
+        return total, weight, {"twice": 2 * total, "reference": weight * params["reference"]}
+
+    with jax.set_mesh(mesh):
+        axes, _ = partition(logical_axes(tiny_config), is_trained)
+        optimizer = make_optimizer(_SETTINGS, 10, axes)
+        target = abstract_state(tiny_config, optimizer, mesh, is_trained)
+        trained, frozen = partition(fresh_params(tiny_config, mesh, 0), is_trained)
+        frozen = {**frozen, "reference": jnp.float32(7)}
+        kept = jax.device_get(frozen)
+        state = fresh_state(trained, optimizer, target)
+        assert len(jax.tree.leaves(state["opt_state"])) < 3 * len(jax.tree.leaves(trained)) + 4
+        before = jax.device_get(state["params"])
+        step = make_train_step(tiny_config, optimizer, loss, schedule, target)
+        batch = _batch(tiny_config)
+        for _ in range(3):
+            state, metrics = step(state, frozen, batch)
+    assert leaf_names(state["params"]) == leaf_names(before)
+    assert jax.tree.all(jax.tree.map(np.array_equal, jax.device_get(frozen), kept))
+    same = jax.tree.map(np.array_equal, jax.device_get(state["params"]), before)
+    assert not any(jax.tree.leaves(same))
+    assert float(metrics["twice"]) == pytest.approx(2 * float(metrics["loss"]), rel=1e-6)
+    assert float(metrics["reference"]) == pytest.approx(7)
