@@ -14,6 +14,24 @@ import jax.numpy as jnp
 _MAX_CHUNK_LOGITS = 1 << 24
 
 
+def trained_positions(weights_BT: jax.Array, capacity: int | None) -> jax.Array | None:
+    """Where each row carries loss, int32 [B, capacity]; None: as good as everywhere.
+
+    Args:
+        capacity: the most positions of any row that carry loss, or None for up to all of them.
+    """
+    if capacity is None or capacity >= weights_BT.shape[1]:
+        return None
+    return jax.lax.top_k((weights_BT > 0).astype(jnp.int8), capacity)[1]
+
+
+def take_positions(array: jax.Array, where_BC: jax.Array | None) -> jax.Array:
+    """An array [B, T, ...] at some positions of each row, [B, C, ...]; all of it for None."""
+    if where_BC is None:
+        return array
+    return jnp.take_along_axis(array, jnp.expand_dims(where_BC, range(2, array.ndim)), axis=1)
+
+
 def linear_cross_entropy(
     hidden_BTD: jax.Array,
     kernel_DV: jax.Array,
@@ -117,7 +135,8 @@ def _log_probs_forward(chunk, hidden, kernel, targets):
 
 def _log_probs_backward(chunk, saved, slope_BT):
     # The gradient of a weighted sum of losses, whose weights are the slopes.
-    _, (hidden_grad, kernel_grad, _) = _forward(chunk, *saved, -slope_BT)
+    hidden, kernel, targets = saved
+    _, (hidden_grad, kernel_grad, _) = _forward(chunk, hidden, kernel, targets, -slope_BT)
     return hidden_grad, kernel_grad, None
 
 

@@ -12,7 +12,11 @@ import jax.numpy as jnp
 
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, forward, head_kernel
-from jaxllm.objectives.cross_entropy import linear_cross_entropy
+from jaxllm.objectives.cross_entropy import (
+    linear_cross_entropy,
+    take_positions,
+    trained_positions,
+)
 
 
 def sft_loss(
@@ -34,11 +38,11 @@ def sft_loss(
         The weighted loss sum and the sum of weights, float32 scalars; nothing else to log.
     """
     hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
-    targets, weights = batch["targets"], batch["loss_weights"]
-    if loss_capacity is not None and loss_capacity < targets.shape[1]:
-        _, where_BC = jax.lax.top_k((weights > 0).astype(jnp.int8), loss_capacity)
-        hidden_BTD = jnp.take_along_axis(hidden_BTD, where_BC[..., None], axis=1)
-        targets = jnp.take_along_axis(targets, where_BC, axis=1)
-        weights = jnp.take_along_axis(weights, where_BC, axis=1)
+    where_BC = trained_positions(batch["loss_weights"], loss_capacity)
+    hidden_BCD, targets_BC, weights_BC = (
+        take_positions(array, where_BC)
+        for array in (hidden_BTD, batch["targets"], batch["loss_weights"])
+    )
     kernel = head_kernel(params, config).astype(config.dtype)
-    return linear_cross_entropy(hidden_BTD, kernel, targets, weights), jnp.sum(weights), {}
+    loss_sum = linear_cross_entropy(hidden_BCD, kernel, targets_BC, weights_BC)
+    return loss_sum, jnp.sum(weights_BC), {}

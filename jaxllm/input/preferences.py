@@ -1,0 +1,168 @@
+"""Pairs of answers to one prompt, the chosen and the rejected one, from examples to rows.
+
+A tokenized source of pairs holds two sequences a pair: 2 i is the prompt of pair i with its chosen
+answer, 2 i + 1 the prompt with the rejected one. The plan is made of whole pairs, so that both
+stand in one row, and then unfolded into their sequences; from there on batches are made as ever.
+In a row the segments 1, 3, ... are chosen and 2, 4, ... rejected.
+
+Legend: T row length in positions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from etils import epath
+
+from jaxllm.errors import UserError
+from jaxllm.input.packing import ranges
+from jaxllm.input.plan import Plan, PlanSource
+from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource, Truncation, tokenize
+from jaxllm.text.example import Example
+from jaxllm.text.spans import BosPolicy
+from jaxllm.text.templates import Template
+from jaxllm.text.tokenizer import Tokenizer
+
+
+def tokenize_pairs(
+    examples: Sequence[Example],
+    template: Template,
+    tokenizer: Tokenizer,
+    *,
+    name: str,
+    row_length: int,
+    truncation: Truncation = "drop",
+    bos: BosPolicy = "auto",
+    data_dir: epath.PathLike | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> TokenizedSource:
+    """Renders both conversations of every pair; only what follows the prompt they share has loss.
+
+    Args:
+      examples: of one source, each with a `rejected` conversation.
+      row_length: T, which the two together must fit in: they may have T + 2 tokens.
+      truncation: what happens to a longer pair. "drop" leaves it out; "truncate" keeps the
+        beginnings, of each at least half a row; "error" stops.
+      template, tokenizer, name, bos, data_dir, progress: as `tokenize` takes them.
+
+    Returns:
+      Two sequences a pair, its `counts` in pairs. A pair whose answers are the same, or of one of
+      which a cut left nothing, is counted as `dropped_untrained`.
+
+    Raises:
+      UserError: an example without a `rejected` conversation; a too long one under "error"; an
+        example the template cannot render; no pair left.
+    """
+    for example in examples:
+        if not example.rejected:
+            raise UserError(
+                f"{example.id} of {name} is no preference: it needs `chosen` and `rejected` answers"
+            )
+    source = tokenize(
+        [answer for example in examples for answer in _answers(example)],
+        template,
+        tokenizer,
+        name=name,
+        max_length=sys.maxsize,  # what is too long shows in the two together
+        truncation="error",
+        bos=bos,
+        data_dir=data_dir,
+        progress=progress,
+    )
+    return _fit(source, row_length, truncation)
+
+
+def pair_source(
+    tokenized: TokenizedSource, *, weight: float | None = None, repeat: int = 1
+) -> PlanSource:
+    """Returns what a plan needs to know of a source of pairs, each one example to it."""
+    # A sequence of n tokens takes n - 1 positions, and so does an example of the plan.
+    lengths = tokenized.lengths.reshape(-1, 2).sum(axis=1) - 1
+    return PlanSource(name=tokenized.name, lengths=lengths, weight=weight, repeat=repeat)
+
+
+def unfold_pairs(plan: Plan, tokenized: Sequence[TokenizedSource]) -> Plan:
+    """Returns the plan of the sequences that the pairs of a plan are made of."""
+    digest = hashlib.sha256(f"pairs {plan.digest}".encode())
+    for source in tokenized:
+        digest.update(np.ascontiguousarray(source.lengths, "<i8").tobytes())
+    sequences = 2 * plan.example_ids[:, None] + np.arange(2, dtype=np.int32)
+    return dataclasses.replace(
+        plan,
+        row_offsets=2 * plan.row_offsets,
+        source_ids=np.repeat(plan.source_ids, 2),
+        example_ids=sequences.reshape(-1),
+        digest=digest.hexdigest(),
+    )
+
+
+def max_pairs(plan: Plan) -> int:
+    """Returns the most pairs that a row of an unfolded plan holds."""
+    return int(np.diff(plan.row_offsets).max()) // 2
+
+
+def _answers(pair: Example) -> tuple[Example, Example]:
+    return (
+        Example(id=f"{pair.id} (chosen)", messages=pair.messages, num_given=pair.num_given),
+        Example(id=f"{pair.id} (rejected)", messages=pair.rejected, num_given=pair.num_given),
+    )
+
+
+def _fit(source: TokenizedSource, row_length: int, truncation: Truncation) -> TokenizedSource:
+    """Cuts or drops what does not fit a row, and drops what is no preference."""
+    lengths = source.lengths.reshape(-1, 2)
+    room = row_length + 2
+    is_long = lengths.sum(axis=1) > room
+    if truncation == "error" and is_long.any():
+        pair = int(np.argmax(is_long))
+        raise UserError(
+            f"{source.example_ids[2 * pair]} of {source.name} and its rejected answer have "
+            f"{lengths[pair].sum()} tokens, and a row takes {room}; raise max_length, or set "
+            'truncation to "drop" or "truncate"'
+        )
+    kept_lengths, is_dropped = lengths, is_long
+    if truncation == "truncate":
+        half = row_length // 2 + 1
+        kept_lengths = np.minimum(lengths, np.maximum(half, room - lengths[:, ::-1]))
+        is_dropped = np.zeros_like(is_long)
+    starts = source.offsets[:-1].reshape(-1, 2)
+    trained_before = np.concatenate([[0], np.cumsum(source.loss_weights > 0)])
+    has_loss = trained_before[starts + kept_lengths] > trained_before[starts + 1]
+    is_untrained = ~is_dropped & (~has_loss.all(axis=1) | _same(source.ids, starts, kept_lengths))
+    pairs = np.flatnonzero(~is_dropped & ~is_untrained)
+    counts = TokenizeCounts(
+        read=len(lengths),
+        kept=len(pairs),
+        truncated=int(np.sum(np.any(kept_lengths < lengths, axis=1)[pairs])),
+        dropped_long=int(is_dropped.sum()),
+        dropped_untrained=int(is_untrained.sum()),
+    )
+    if not len(pairs):
+        raise UserError(
+            f"{source.name}: none of its {counts.read} pairs can be trained on ("
+            f"{counts.dropped_long} do not fit a row of max_length {row_length} positions, "
+            f"{counts.dropped_untrained} compare an answer with itself or lost one to the cut)"
+        )
+    sizes = kept_lengths[pairs].reshape(-1)
+    places = ranges(starts[pairs].reshape(-1), sizes)
+    return TokenizedSource(
+        name=source.name,
+        ids=source.ids[places],
+        loss_weights=source.loss_weights[places],
+        offsets=np.cumsum([0, *sizes], dtype=np.int64),
+        example_ids=tuple(source.example_ids[2 * pair + end] for pair in pairs for end in (0, 1)),
+        counts=counts,
+    )
+
+
+def _same(ids: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Whether the two sequences of each pair are the same, bool [pairs]."""
+    same = lengths[:, 0] == lengths[:, 1]
+    for pair in np.flatnonzero(same):
+        (one, other), size = starts[pair], lengths[pair, 0]
+        same[pair] = np.array_equal(ids[one : one + size], ids[other : other + size])
+    return same
