@@ -18,6 +18,7 @@ from jaxllm.input.packing import best_fit_rows, ranges, stream_windows
 # Best fit looks at this many rows' worth of examples at a time: enough to fill rows to above 99 %
 # with ordinary lengths, and few enough that a row's examples come from nearby in the order.
 _WINDOW_ROWS = 256
+_BLOCK = 1 << 24
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -123,7 +124,7 @@ def _split(draws: np.ndarray, sizes: np.ndarray, window_size: int, start: int) -
 def lay_stream(
     draws: np.ndarray,
     lengths: np.ndarray,
-    trained: np.ndarray,
+    trained_spans: np.ndarray,
     *,
     row_length: int,
     seed: int,
@@ -135,7 +136,8 @@ def lay_stream(
     Args:
       draws: of one epoch, int64.
       lengths: tokens of each example, int64 [examples].
-      trained: which tokens carry loss, bool [tokens of all examples in their own order].
+      trained_spans: as `trained_spans` returns them, of the tokens of all examples in their own
+        order.
       row_length: T; a row takes T + 1 tokens of the stream.
       seed: of the shuffle of rows.
       max_rows: how many rows to lay out, or None.
@@ -147,20 +149,19 @@ def lay_stream(
     window = row_length + 1
     stream = lengths[draws]
     first, last, skips = stream_windows(stream, window)
-    before = np.zeros(len(trained) + 1, np.int64)
-    np.cumsum(trained, out=before[1:])
-    token = (np.cumsum(lengths) - lengths)[draws]  # where each draw's tokens begin in `trained`
-    drawn_before = np.cumsum(before[token + stream] - before[token])
+    token = (np.cumsum(lengths) - lengths)[draws]  # where each draw's tokens begin in their order
+    before = _trained_before(trained_spans, token)
+    drawn_before = np.cumsum(_trained_before(trained_spans, token + stream) - before)
     drawn_before = np.concatenate([[0], drawn_before])
 
-    def trained_before(item: np.ndarray, offset: np.ndarray) -> np.ndarray:
-        return drawn_before[item] + before[token[item] + offset] - before[token[item]]
+    def stream_trained_before(item: np.ndarray, offset: np.ndarray) -> np.ndarray:
+        inside = _trained_before(trained_spans, token[item] + offset) - before[item]
+        return drawn_before[item] + inside
 
     starts = np.cumsum(stream) - stream
     ends = starts[first] + skips + window - starts[last]
     # A window's first token is an input only: what it carries is not trained there.
-    num_trained = trained_before(last, ends) - trained_before(first, skips)
-    num_trained -= trained[token[first] + skips]
+    num_trained = stream_trained_before(last, ends) - stream_trained_before(first, skips + 1)
     kept = np.flatnonzero(num_trained)
     if not len(kept):
         raise UserError(
@@ -179,3 +180,23 @@ def lay_stream(
         epochs=np.arange(num_rows + 1) / len(kept),
         num_positions=num_rows * row_length,
     )
+
+
+def trained_spans(loss_weights: np.ndarray) -> np.ndarray:
+    """Returns where each stretch of tokens with a weight begins and ends, int64 [spans, 2]."""
+    edges, was_trained = [], False
+    for start in range(0, len(loss_weights), _BLOCK):  # block by block: the array may be a file
+        trained = loss_weights[start : start + _BLOCK] > 0
+        edges.append(np.flatnonzero(np.diff(trained, prepend=was_trained)) + start)
+        was_trained = bool(trained[-1])
+    if was_trained:
+        edges.append(np.array([len(loss_weights)]))
+    return np.concatenate(edges).reshape(-1, 2)
+
+
+def _trained_before(spans: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Returns how many trained tokens stand before each place, int64 [places]."""
+    starts, stops = np.concatenate([[[0, 0]], spans]).T  # an empty one, so that one has begun
+    span = np.searchsorted(starts, places, side="right") - 1
+    total = np.cumsum(stops - starts)
+    return total[span] - np.maximum(stops[span] - places, 0)

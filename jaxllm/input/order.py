@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 
@@ -20,33 +21,55 @@ def keyed_permutation(size: int, *key: object) -> np.ndarray:
 
 
 def draws_per_epoch(
-    num_examples: Sequence[int], repeats: Sequence[int], weights: Sequence[float] | None
+    num_examples: Sequence[int], repeats: Sequence[int], weights: Sequence[float | None]
 ) -> list[int]:
     """Returns how often each source is drawn from in one epoch of the mixture.
 
-    An epoch has as many draws as there are examples, repeats counted. Without weights every
-    source gives each example `repeat` times; with weights the draws are shared out in proportion
-    to them (largest remainder), and a source's own passes go on over the mixture's epochs.
+    A source without a weight gives each of its examples `repeat` times. Those with a weight
+    together have as many draws as they have examples, shared out in proportion to their weights
+    (largest remainder); their own passes go on over the mixture's epochs.
     """
-    wanted = [size * repeat for size, repeat in zip(num_examples, repeats, strict=True)]
-    if weights is None:
-        return wanted
-    shares = np.asarray(weights, np.float64) * (sum(wanted) / sum(weights))
-    counts = np.floor(shares).astype(np.int64)
-    missing = sum(wanted) - int(counts.sum())
-    counts[np.argsort(counts - shares, kind="stable")[:missing]] += 1
+    counts = np.array(num_examples, np.int64) * np.array(repeats, np.int64)
+    weighted = [index for index, weight in enumerate(weights) if weight is not None]
+    if weighted:
+        total = sum(num_examples[index] for index in weighted)
+        rates = np.array([weights[index] for index in weighted], np.float64)
+        shares = rates * (total / rates.sum())
+        drawn = np.floor(shares).astype(np.int64)
+        missing = total - int(drawn.sum())
+        drawn[np.argsort(drawn - shares, kind="stable")[:missing]] += 1
+        counts[weighted] = drawn
     return counts.tolist()
 
 
-def source_draws(name: str, size: int, *, seed: int, start: int, count: int) -> np.ndarray:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SourceOrder:
+    """How a source is drawn from.
+
+    Attributes:
+      name: keys its shuffle.
+      size: examples.
+      draws: how many an epoch of the mixture takes.
+      shuffle: whether each pass over it has an order of its own, or all the order of the source.
+    """
+
+    name: str
+    size: int
+    draws: int
+    shuffle: bool = True
+
+
+def source_draws(source: SourceOrder, *, seed: int, start: int, count: int) -> np.ndarray:
     """Returns the draws start..start+count of a source, example indices int64 [count].
 
     Pass p over the source is draws p * size to (p + 1) * size: a permutation keyed by
     (seed, name, p), so any stretch follows from these without the ones before.
     """
-    stop = start + count
+    size, stop = source.size, start + count
+    if not source.shuffle:
+        return np.arange(start, stop) % size
     passes = [
-        keyed_permutation(size, seed, "source", name, number)[
+        keyed_permutation(size, seed, "source", source.name, number)[
             max(start - number * size, 0) : stop - number * size
         ]
         for number in range(start // size, -(-stop // size))
@@ -55,29 +78,23 @@ def source_draws(name: str, size: int, *, seed: int, start: int, count: int) -> 
 
 
 def epoch_draws(
-    names: Sequence[str],
-    sizes: Sequence[int],
-    counts: Sequence[int],
-    *,
-    seed: int,
-    epoch: int,
-    mixed: bool = True,
+    sources: Sequence[SourceOrder], *, seed: int, epoch: int, mixed: bool = True
 ) -> np.ndarray:
-    """Returns the draws of one epoch of the mixture, int64 [sum(counts)].
+    """Returns the draws of one epoch of the mixture, int64 [sum of the sources' draws].
 
     A draw is the number of an example when the sources' examples are counted through, the first
     source's first. Mixed, the j-th of a source's c draws stands at (j + 1/2) / c of the epoch, so
     every stretch holds the sources in about their proportion. Not mixed, the sources follow one
     another.
     """
-    firsts = np.cumsum([0, *sizes[:-1]])
+    firsts = np.cumsum([0, *(source.size for source in sources[:-1])])
     draws = np.concatenate(
         [
-            first + source_draws(name, size, seed=seed, start=epoch * count, count=count)
-            for name, first, size, count in zip(names, firsts, sizes, counts, strict=True)
+            first + source_draws(source, seed=seed, start=epoch * source.draws, count=source.draws)
+            for first, source in zip(firsts, sources, strict=True)
         ]
     )
     if mixed:
-        place = np.concatenate([(np.arange(count) + 0.5) / count for count in counts])
+        place = np.concatenate([(np.arange(s.draws) + 0.5) / s.draws for s in sources])
         draws = draws[np.argsort(place, kind="stable")]
     return draws

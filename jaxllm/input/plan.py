@@ -10,19 +10,19 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import json
-from collections.abc import Sequence
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 
 from jaxllm.errors import UserError
-from jaxllm.input.layout import lay_stream, lay_whole
-from jaxllm.input.order import draws_per_epoch, epoch_draws
+from jaxllm.input.layout import lay_stream, lay_whole, trained_spans
+from jaxllm.input.order import SourceOrder, draws_per_epoch, epoch_draws
+from jaxllm.input.provenance import order_digest
 from jaxllm.input.tokenize import TokenizedSource
 
 # Raise it when the same arguments come to give another order.
-_PLAN_VERSION = 1
+_PLAN_VERSION = 2
 
 Packing = Literal["best_fit", "none", "concat"]
 
@@ -34,21 +34,30 @@ class PlanSource:
     Attributes:
       name: keys the shuffle; no two sources of a plan share it.
       lengths: tokens of each example, int64 [examples].
-      weight: relative rate at which its examples are drawn, or None. All sources have one or none
-        has.
-      repeat: how many times an epoch passes over it.
-      trained: bool [tokens], which tokens carry loss; only packing "concat" asks for it.
+      weight: how often it is drawn from in relation to the other sources with a weight, or None.
+      repeat: how many times an epoch passes over a source without a weight.
+      shuffle: whether each pass has an order of its own, or all the order of the source.
+      loss_weights: float32 [tokens]; only packing "concat" asks for them.
+      digest: sha256 of its tokens.
+      origin: what the tokens were made from, by the names of `provenance.CAUSES`.
     """
 
     name: str
     lengths: np.ndarray
     weight: float | None = None
     repeat: int = 1
-    trained: np.ndarray | None = None
+    shuffle: bool = True
+    loss_weights: np.ndarray | None = None
+    digest: str = ""
+    origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
 def plan_source(
-    tokenized: TokenizedSource, *, weight: float | None = None, repeat: int = 1
+    tokenized: TokenizedSource,
+    *,
+    weight: float | None = None,
+    repeat: int = 1,
+    shuffle: bool = True,
 ) -> PlanSource:
     """Returns what a plan of any packing needs to know of a tokenized source."""
     return PlanSource(
@@ -56,7 +65,10 @@ def plan_source(
         lengths=tokenized.lengths,
         weight=weight,
         repeat=repeat,
-        trained=tokenized.loss_weights > 0,
+        shuffle=shuffle,
+        loss_weights=tokenized.loss_weights,
+        digest=tokenized.digest,
+        origin=tokenized.origin,
     )
 
 
@@ -74,8 +86,9 @@ class Plan:
         but for "concat").
       step_epochs: float64 [steps + 1]; epochs of the mixture drawn before each step.
       padding_share: share of the table's positions that hold no token.
-      digest: sha256 of the lengths and of every setting that the order depends on. The number of
-        steps is not among them: a longer plan begins with the shorter one.
+      parts: what the order depends on and what that comes from (see `jaxllm.input.provenance`).
+        The number of steps is not among them: a longer plan begins with the shorter one.
+      digest: sha256 of what the order depends on.
     """
 
     packing: Packing
@@ -88,6 +101,7 @@ class Plan:
     row_skips: np.ndarray
     step_epochs: np.ndarray
     padding_share: float
+    parts: Mapping[str, Any]
     digest: str
 
     @property
@@ -109,8 +123,9 @@ def make_plan(
     """Lays out the whole run.
 
     Every source is shuffled anew for every pass over it and the sources are mixed evenly. With
-    `num_epochs` each example stands in the table exactly repeat * num_epochs times and the last
-    step may end in empty rows; with `num_steps` the order goes on for as long as it is asked to.
+    `num_epochs` each example of a source without a weight stands in the table exactly
+    repeat * num_epochs times and the last step may end in empty rows; with `num_steps` the order
+    goes on for as long as it is asked to.
 
     Packing "best_fit" fills rows with whole examples that do not see one another. "none" gives
     each example a row of its own. "concat" is how the llm-jp-3 instruct models were tuned: the
@@ -131,22 +146,14 @@ def make_plan(
       UserError: settings that contradict one another, or an example longer than a row.
     """
     _check(sources, rows_per_step, row_length, num_steps, num_epochs, packing)
-    names = tuple(source.name for source in sources)
-    sizes = [len(source.lengths) for source in sources]
+    orders = _orders(sources)
     lengths = np.concatenate([np.asarray(source.lengths, np.int64) for source in sources])
-    weights = [source.weight for source in sources if source.weight is not None]
-    counts = draws_per_epoch(sizes, [source.repeat for source in sources], weights or None)
-    if 0 in counts:
-        raise UserError(
-            f"source {names[counts.index(0)]} is never drawn: its weight gives it less than one "
-            "example an epoch; raise its weight or leave it out"
-        )
     max_rows = None if num_steps is None else num_steps * rows_per_step
     if packing == "concat":
         layout = lay_stream(
-            epoch_draws(names, sizes, counts, seed=seed, epoch=0, mixed=False),
+            epoch_draws(orders, seed=seed, epoch=0, mixed=False),
             lengths,
-            np.concatenate([_trained(source) for source in sources]),
+            _trained_spans(sources),
             row_length=row_length,
             seed=seed,
             max_rows=max_rows,
@@ -154,7 +161,7 @@ def make_plan(
         )
     else:
         layout = lay_whole(
-            lambda epoch: epoch_draws(names, sizes, counts, seed=seed, epoch=epoch),
+            lambda epoch: epoch_draws(orders, seed=seed, epoch=epoch),
             lengths,
             row_length=row_length,
             seed=seed,
@@ -165,21 +172,50 @@ def make_plan(
     num_rows = len(layout.skips)
     steps = -(-num_rows // rows_per_step)
     empty_rows = steps * rows_per_step - num_rows
-    first_examples = np.cumsum([0, *sizes[:-1]])
+    first_examples = np.cumsum([0, *(order.size for order in orders[:-1])])
     source_ids = np.searchsorted(first_examples, layout.draws, side="right") - 1
+    parts = _parts(sources, seed, rows_per_step, row_length, num_epochs, packing)
     return Plan(
         packing=packing,
         rows_per_step=rows_per_step,
         row_length=row_length,
-        source_names=names,
+        source_names=tuple(order.name for order in orders),
         row_offsets=np.pad(layout.offsets, (0, empty_rows), mode="edge"),
         source_ids=source_ids.astype(np.int32),
         example_ids=(layout.draws - first_examples[source_ids]).astype(np.int32),
         row_skips=np.pad(layout.skips, (0, empty_rows)).astype(np.int32),
         step_epochs=layout.epochs[np.minimum(np.arange(steps + 1) * rows_per_step, num_rows)],
         padding_share=1 - layout.num_positions / (steps * rows_per_step * row_length),
-        digest=_digest(sources, seed, rows_per_step, row_length, num_epochs, packing),
+        parts=parts,
+        digest=order_digest(parts),
     )
+
+
+def _orders(sources: Sequence[PlanSource]) -> list[SourceOrder]:
+    sizes = [len(source.lengths) for source in sources]
+    counts = draws_per_epoch(
+        sizes, [source.repeat for source in sources], [source.weight for source in sources]
+    )
+    if 0 in counts:
+        raise UserError(
+            f"source {sources[counts.index(0)].name} is never drawn: its weight gives it less than "
+            "one example an epoch; raise its weight or leave it out"
+        )
+    return [
+        SourceOrder(name=source.name, size=size, draws=draws, shuffle=source.shuffle)
+        for source, size, draws in zip(sources, sizes, counts, strict=True)
+    ]
+
+
+def _trained_spans(sources: Sequence[PlanSource]) -> np.ndarray:
+    spans, start = [], 0
+    for source in sources:
+        num_tokens = int(np.sum(source.lengths))
+        if source.loss_weights is None or len(source.loss_weights) != num_tokens:
+            raise ValueError(f'packing "concat" needs the loss weights of source {source.name}')
+        spans.append(trained_spans(source.loss_weights) + start)
+        start += num_tokens
+    return np.concatenate(spans)
 
 
 def _check(
@@ -207,11 +243,11 @@ def _check(
     for name in names:
         if names.count(name) > 1:
             raise UserError(f"source {name} is named twice; name it once with repeat=2")
-    weighted = [source.name for source in sources if source.weight is not None]
-    if weighted and len(weighted) < len(sources):
-        missing = next(name for name in names if name not in weighted)
+    weighted = [source for source in sources if source.weight is not None]
+    if len(weighted) == 1 < len(sources):
         raise UserError(
-            f"source {missing} has no weight while {weighted[0]} has; weigh all or none"
+            f"source {weighted[0].name} alone has a weight, so that there is nothing to weigh it "
+            "against; give others one too, or set its repeat instead"
         )
     for source in sources:
         _check_source(source, row_length, packing)
@@ -222,6 +258,10 @@ def _check_source(source: PlanSource, row_length: int, packing: str) -> None:
         raise UserError(f"source {source.name}: repeat is {source.repeat}; it must be 1 or more")
     if source.weight is not None and not 0 < source.weight < float("inf"):
         raise UserError(f"source {source.name}: weight is {source.weight}; it must be above 0")
+    if source.weight is not None and source.repeat != 1:
+        raise UserError(
+            f"source {source.name} has a weight and a repeat of {source.repeat}; set one of them"
+        )
     shortest, longest = int(np.min(source.lengths)), int(np.max(source.lengths))
     if shortest < 2:
         raise ValueError(f"source {source.name} has an example of {shortest} tokens")
@@ -233,32 +273,30 @@ def _check_source(source: PlanSource, row_length: int, packing: str) -> None:
         )
 
 
-def _trained(source: PlanSource) -> np.ndarray:
-    if source.trained is None or len(source.trained) != int(np.sum(source.lengths)):
-        raise ValueError(f'packing "concat" needs the trained tokens of source {source.name}')
-    return source.trained
-
-
-def _digest(
+def _parts(
     sources: Sequence[PlanSource],
     seed: int,
     rows_per_step: int,
     row_length: int,
     num_epochs: float | None,
     packing: str,
-) -> str:
-    settings = {
-        "version": _PLAN_VERSION,
+) -> dict[str, Any]:
+    parts: dict[str, Any] = {
+        "order_version": _PLAN_VERSION,
         "seed": seed,
-        "rows_per_step": rows_per_step,
-        "row_length": row_length,
-        "num_epochs": num_epochs,
-        "packing": packing,
-        "sources": [[s.name, len(s.lengths), s.weight, s.repeat] for s in sources],
+        "epochs": num_epochs,
+        "input.rows": rows_per_step,
+        "input.max_length": row_length,
+        "input.packing": packing,
     }
-    digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode())
     for source in sources:
-        digest.update(np.ascontiguousarray(source.lengths, "<i8").tobytes())
-        if packing == "concat":
-            digest.update(np.packbits(_trained(source)).tobytes())
-    return digest.hexdigest()
+        lengths = np.ascontiguousarray(source.lengths, "<i8").tobytes()
+        about = {
+            **source.origin,
+            "weight": source.weight,
+            "repeat": source.repeat,
+            "shuffle": source.shuffle,
+            "tokens": hashlib.sha256(source.digest.encode() + lengths).hexdigest(),
+        }
+        parts |= {f"mixture.{source.name}.{field}": value for field, value in about.items()}
+    return parts

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import json
 import os
 import uuid
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
-from typing import Literal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Literal
 
 import numpy as np
 from etils import epath
@@ -55,6 +56,7 @@ class TokenizedSource:
       offsets: int64 [examples + 1].
       example_ids: where each example came from, for messages.
       counts: how many were kept, cut, dropped.
+      origin: what the tokens were made from, by the names of `provenance.CAUSES`.
     """
 
     name: str
@@ -63,6 +65,14 @@ class TokenizedSource:
     offsets: np.ndarray
     example_ids: tuple[str, ...]
     counts: TokenizeCounts
+    origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """The sha256 of the tokens and their weights."""
+        digest = hashlib.sha256(np.ascontiguousarray(self.ids, "<i4").data)
+        digest.update(np.ascontiguousarray(self.loss_weights, "<f4").data)
+        return digest.hexdigest()
 
     @property
     def lengths(self) -> np.ndarray:

@@ -5,7 +5,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jaxllm.input.order import draws_per_epoch, epoch_draws, keyed_permutation, source_draws
+from jaxllm.input.order import (
+    SourceOrder,
+    draws_per_epoch,
+    epoch_draws,
+    keyed_permutation,
+    source_draws,
+)
 
 
 def test_keyed_permutation_is_what_it_was() -> None:
@@ -25,23 +31,28 @@ def test_keyed_permutation_changes_with_every_part_of_the_key() -> None:
     size=st.integers(1, 20),
     start=st.integers(0, 60),
     count=st.integers(0, 60),
-    cut=st.integers(0, 60),
 )
-def test_source_draws_of_a_stretch_are_part_of_the_whole(size, start, count, cut) -> None:
-    whole = source_draws("s", size, seed=3, start=0, count=start + count)
-    assert (
-        source_draws("s", size, seed=3, start=start, count=count).tolist() == whole[start:].tolist()
-    )
+def test_source_draws_of_a_stretch_are_part_of_the_whole(size, start, count) -> None:
+    for shuffle in (True, False):
+        source = SourceOrder(name="s", size=size, draws=size, shuffle=shuffle)
+        whole = source_draws(source, seed=3, start=0, count=start + count).tolist()
+        assert source_draws(source, seed=3, start=start, count=count).tolist() == whole[start:]
 
 
 def test_source_draws_pass_over_everything_before_they_repeat() -> None:
-    draws = source_draws("s", 7, seed=0, start=0, count=21).reshape(3, 7)
+    source = SourceOrder(name="s", size=7, draws=7)
+    draws = source_draws(source, seed=0, start=0, count=21).reshape(3, 7)
     assert (np.sort(draws) == np.arange(7)).all()
     assert len({tuple(row) for row in draws}) == 3
 
 
 def test_draws_per_epoch_without_weights_is_size_times_repeat() -> None:
-    assert draws_per_epoch([10, 3], [1, 16], None) == [10, 48]
+    assert draws_per_epoch([10, 3], [1, 16], [None, None]) == [10, 48]
+
+
+def test_draws_per_epoch_shares_out_among_the_weighted_alone() -> None:
+    # jnli once, mine four times as often, and a corpus of safety sixteen times over.
+    assert draws_per_epoch([100, 50, 3], [1, 1, 16], [1.0, 4.0, None]) == [30, 120, 48]
 
 
 @given(st.lists(st.tuples(st.integers(1, 500), st.floats(0.01, 100)), min_size=1, max_size=6))
@@ -54,8 +65,9 @@ def test_draws_per_epoch_shares_out_by_weight(sources) -> None:
 
 
 def test_every_stretch_of_an_epoch_holds_the_mixture() -> None:
-    sizes = [600, 300, 100]
-    draws = epoch_draws("abc", sizes, sizes, seed=0, epoch=0)
+    sizes = {"a": 600, "b": 300, "c": 100}
+    sources = [SourceOrder(name=name, size=size, draws=size) for name, size in sizes.items()]
+    draws = epoch_draws(sources, seed=0, epoch=0)
     source = np.searchsorted([600, 900], draws, side="right")
     assert np.sort(draws).tolist() == list(range(1000))
     for start in range(0, 1000, 50):
@@ -64,13 +76,23 @@ def test_every_stretch_of_an_epoch_holds_the_mixture() -> None:
 
 
 def test_epochs_differ_and_unmixed_sources_follow_one_another() -> None:
-    first, second = (
-        epoch_draws("ab", [4, 4], [8, 4], seed=0, epoch=epoch, mixed=False) for epoch in (0, 1)
-    )
+    sources = [SourceOrder(name="a", size=4, draws=8), SourceOrder(name="b", size=4, draws=4)]
+    first, second = (epoch_draws(sources, seed=0, epoch=e, mixed=False) for e in (0, 1))
     assert first.tolist() != second.tolist()
     assert np.sort(first).tolist() == sorted([0, 1, 2, 3] * 2 + [4, 5, 6, 7])
     assert (first[:8] < 4).all()
     assert (first[8:] >= 4).all()
+
+
+def test_a_source_that_is_not_shuffled_keeps_its_order_in_every_pass() -> None:
+    sources = [
+        SourceOrder(name="a", size=3, draws=6, shuffle=False),
+        SourceOrder(name="b", size=2, draws=2),
+    ]
+    for epoch in (0, 1):
+        draws = epoch_draws(sources, seed=0, epoch=epoch, mixed=False)
+        assert draws[:6].tolist() == [0, 1, 2, 0, 1, 2]
+        assert sorted(draws[6:].tolist()) == [3, 4]
 
 
 @pytest.mark.parametrize("size", [0, 1])

@@ -25,11 +25,11 @@ def _lengths(size: int) -> np.ndarray:
 
 def _mixture(size: int = 2000) -> list[PlanSource]:
     lengths = _lengths(size)
-    trained = np.ones(lengths.sum(), bool)
+    weights = np.ones(lengths.sum(), np.float32)
     cut = size // 4
     return [
-        _source("a", lengths[:cut], repeat=2, trained=trained[: lengths[:cut].sum()]),
-        _source("b", lengths[cut:], trained=trained[lengths[:cut].sum() :]),
+        _source("a", lengths[:cut], repeat=2, loss_weights=weights[: lengths[:cut].sum()]),
+        _source("b", lengths[cut:], loss_weights=weights[lengths[:cut].sum() :]),
     ]
 
 
@@ -152,8 +152,8 @@ def test_a_plan_of_many_tiny_epochs() -> None:
 
 
 def test_concat_skips_windows_without_a_trained_token_and_drops_the_tail() -> None:
-    def plan(trained, row_length):
-        source = _source("a", [5, 5, 5], trained=trained)
+    def plan(loss_weights, row_length):
+        source = _source("a", [5, 5, 5], loss_weights=loss_weights)
         return make_plan(
             [source],
             seed=0,
@@ -163,13 +163,13 @@ def test_concat_skips_windows_without_a_trained_token_and_drops_the_tail() -> No
             packing="concat",
         )
 
-    order = plan(np.ones(15, bool), 14).example_ids
+    order = plan(np.ones(15), 14).example_ids
     stream = np.concatenate([np.arange(5) + 5 * example for example in order])
     # Windows of 4 tokens: the stream's tokens 0-3, 4-7, 8-11, and 12-14 dropped.
     for trained, kept in [((1, 9, 13), {0, 8}), ((4, 9, 13), {8}), ((3, 5, 8), {0, 4})]:
-        flags = np.zeros(15, bool)
-        flags[stream[list(trained)]] = True  # a window's first token is an input only
-        found = plan(flags, 3)
+        weights = np.zeros(15)
+        weights[stream[list(trained)]] = 0.5  # a window's first token is an input only
+        found = plan(weights, 3)
         firsts = {
             int(np.flatnonzero(order == found.example_ids[begin])[0] * 5 + skip)
             for begin, skip in zip(found.row_offsets[:-1], found.row_skips, strict=True)
@@ -180,8 +180,8 @@ def test_concat_skips_windows_without_a_trained_token_and_drops_the_tail() -> No
 
 def test_concat_keeps_the_sources_one_after_another() -> None:
     sources = [
-        _source("a", [7] * 30, trained=np.ones(210, bool)),
-        _source("b", [7] * 30, trained=np.ones(210, bool)),
+        _source("a", [7] * 30, loss_weights=np.ones(210)),
+        _source("b", [7] * 30, loss_weights=np.ones(210)),
     ]
     plan = make_plan(
         sources, seed=0, rows_per_step=1, row_length=20, num_epochs=2, packing="concat"
@@ -225,11 +225,12 @@ def test_odd_lengths_lose_nothing(lengths, rows_per_step, epochs, packing) -> No
     assert 0 <= plan.padding_share < 1
 
 
-def test_plan_source_takes_the_trained_tokens(make_source) -> None:
-    source = plan_source(make_source("a", [3, 2]), repeat=2)
+def test_plan_source_takes_what_it_is_told(make_source) -> None:
+    source = plan_source(make_source("a", [3, 2]), repeat=2, shuffle=False)
     assert source.lengths.tolist() == [3, 2]
-    assert source.trained.tolist() == [False, True, True, False, True]
-    assert (source.name, source.repeat, source.weight) == ("a", 2, None)
+    assert source.loss_weights.tolist() == [0, 1, 1, 0, 1]
+    assert (source.name, source.repeat, source.weight, source.shuffle) == ("a", 2, None, False)
+    assert source.digest == make_source("b", [3, 2]).digest != make_source("a", [3, 3]).digest
 
 
 @pytest.mark.parametrize(
@@ -244,7 +245,8 @@ def test_plan_source_takes_the_trained_tokens(make_source) -> None:
         ([_source("a", [5]), _source("a", [5])], {}, "named twice"),
         ([_source("a", [5], repeat=0)], {}, "repeat is 0"),
         ([_source("a", [5], weight=0.0)], {}, "weight is 0"),
-        ([_source("a", [5], weight=1.0), _source("b", [5])], {}, "source b has no weight"),
+        ([_source("a", [5], weight=1.0), _source("b", [5])], {}, "source a alone has a weight"),
+        ([_source("a", [5], weight=1.0, repeat=2)], {}, "a weight and a repeat of 2"),
         (
             [_source("a", [5] * 9, weight=1.0), _source("b", [5], weight=1e-9)],
             {},
@@ -252,7 +254,7 @@ def test_plan_source_takes_the_trained_tokens(make_source) -> None:
         ),
         ([], {}, "no source"),
         (
-            [_source("a", [5], trained=np.ones(5, bool))],
+            [_source("a", [5], loss_weights=np.ones(5))],
             {"packing": "concat"},
             "lower row_length",
         ),
