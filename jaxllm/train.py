@@ -28,6 +28,7 @@ from jaxllm.input.device import prefetch
 from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
+from jaxllm.input.provenance import check_same_order
 from jaxllm.input.report import describe_input, format_input
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_params
@@ -193,7 +194,7 @@ class _Run:
                     self._evaluate(combine(state["params"], frozen), step)
                 if is_saved:
                     whole = {**state, "params": combine(state["params"], frozen)}
-                    extra = {"plan_digest": self.plan.digest, "tokens": self._tokens}
+                    extra = {"order": dict(self.plan.parts), "tokens": self._tokens}
                     self.checkpoints.save(step, whole, metrics=self._scores, extra=extra)
         self._read_pending(None)
         self.checkpoints.wait()
@@ -304,12 +305,7 @@ def _resume(
     params = combine(target["params"], jax.tree.map(_abstract, frozen))
     state, extra = checkpoints.restore(None, {**target, "params": params})
     step = int(state["step"])
-    if extra.get("plan_digest") != plan.digest:
-        raise UserError(
-            f"the checkpoint of step {step} was made with other data or another order "
-            "(mixture, seed, rows, length, packing or tokenizer changed): start in a new workdir, "
-            "or set config.init_from to this one's checkpoint"
-        )
+    check_same_order(extra.get("order"), plan.parts, step)
     _say(f"resuming after step {step}")
     is_trained = set(leaf_names(target["params"])).__contains__
     trained, frozen = partition(state["params"], is_trained)

@@ -88,7 +88,6 @@ class Plan:
       padding_share: share of the table's positions that hold no token.
       parts: what the order depends on and what that comes from (see `jaxllm.input.provenance`).
         The number of steps is not among them: a longer plan begins with the shorter one.
-      digest: sha256 of what the order depends on.
     """
 
     packing: Packing
@@ -102,7 +101,11 @@ class Plan:
     step_epochs: np.ndarray
     padding_share: float
     parts: Mapping[str, Any]
-    digest: str
+
+    @property
+    def digest(self) -> str:
+        """The sha256 of what the order depends on."""
+        return order_digest(self.parts)
 
     @property
     def num_steps(self) -> int:
@@ -174,7 +177,6 @@ def make_plan(
     empty_rows = steps * rows_per_step - num_rows
     first_examples = np.cumsum([0, *(order.size for order in orders[:-1])])
     source_ids = np.searchsorted(first_examples, layout.draws, side="right") - 1
-    parts = _parts(sources, seed, rows_per_step, row_length, num_epochs, packing)
     return Plan(
         packing=packing,
         rows_per_step=rows_per_step,
@@ -186,8 +188,7 @@ def make_plan(
         row_skips=np.pad(layout.skips, (0, empty_rows)).astype(np.int32),
         step_epochs=layout.epochs[np.minimum(np.arange(steps + 1) * rows_per_step, num_rows)],
         padding_share=1 - layout.num_positions / (steps * rows_per_step * row_length),
-        parts=parts,
-        digest=order_digest(parts),
+        parts=_parts(sources, seed, rows_per_step, row_length, num_epochs, packing),
     )
 
 

@@ -11,7 +11,6 @@ Legend: T row length in positions.
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import sys
 from collections.abc import Callable, Sequence
 
@@ -82,21 +81,25 @@ def pair_source(
     """Returns what a plan needs to know of a source of pairs, each one example to it."""
     # A sequence of n tokens takes n - 1 positions, and so does an example of the plan.
     lengths = tokenized.lengths.reshape(-1, 2).sum(axis=1) - 1
-    return PlanSource(name=tokenized.name, lengths=lengths, weight=weight, repeat=repeat)
+    return PlanSource(
+        name=tokenized.name,
+        lengths=lengths,
+        weight=weight,
+        repeat=repeat,
+        digest=tokenized.digest,
+        origin=tokenized.origin,
+    )
 
 
-def unfold_pairs(plan: Plan, tokenized: Sequence[TokenizedSource]) -> Plan:
+def unfold_pairs(plan: Plan) -> Plan:
     """Returns the plan of the sequences that the pairs of a plan are made of."""
-    digest = hashlib.sha256(f"pairs {plan.digest}".encode())
-    for source in tokenized:
-        digest.update(np.ascontiguousarray(source.lengths, "<i8").tobytes())
     sequences = 2 * plan.example_ids[:, None] + np.arange(2, dtype=np.int32)
     return dataclasses.replace(
         plan,
         row_offsets=2 * plan.row_offsets,
         source_ids=np.repeat(plan.source_ids, 2),
         example_ids=sequences.reshape(-1),
-        digest=digest.hexdigest(),
+        parts={**plan.parts, "pairs": True},
     )
 
 

@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jaxllm.errors import UserError
+
 # What the tokens of a source are made from. They explain why tokens changed; a change of theirs
 # that leaves the tokens as they were changes no order.
 CAUSES = ("data", "template", "tokenizer", "max_length", "truncation", "bos", "held_out")
@@ -23,6 +25,18 @@ def order_digest(parts: Mapping[str, Any]) -> str:
     """Returns the sha256 of all parts but the causes, in the order in which they are given."""
     order = {name: value for name, value in parts.items() if not _is_cause(name)}
     return hashlib.sha256(json.dumps(order).encode()).hexdigest()
+
+
+def check_same_order(saved: Mapping[str, Any] | None, parts: Mapping[str, Any], step: int) -> None:
+    """Raises UserError, with what changed, where a checkpoint's parts make another order."""
+    if saved and order_digest(saved) == order_digest(parts):
+        return
+    changed = differences(saved, parts) if saved else ["an older version of jaxllm made it"]
+    raise UserError(
+        f"the checkpoint of step {step} was made with other data or in another order: "
+        f"{'; '.join(changed)}. Undo that, start in a new workdir, or set config.init_from to "
+        "this one's checkpoint"
+    )
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
