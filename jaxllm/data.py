@@ -26,6 +26,8 @@ examples:
   jaxllm data verify --suite=llm-jp-eval/v1.3.1
   jaxllm data export --suite=llm-jp-eval/v1.3.1 --out=DIR
   jaxllm data show mini/nli --split=dev --rows=3
+  jaxllm data requests random --vocab_size=16384 --out=random.jsonl
+  jaxllm data requests suite --suite=mini/v1 --tokenizer=DIR --out=mini.jsonl
 """
 _WIDTH = 80
 _UNIT = "data sets"
@@ -49,8 +51,10 @@ def _parser() -> argparse.ArgumentParser:
     )
     actions = parser.add_subparsers(required=True, metavar="ACTION")
 
-    def action(name: str, run: Any, help: str, *, raw: bool = True) -> argparse.ArgumentParser:
-        added = actions.add_parser(name, help=help, description=help.capitalize() + ".")
+    def action(
+        name: str, run: Any, help: str, *, to: Any = actions, raw: bool = True
+    ) -> argparse.ArgumentParser:
+        added = to.add_parser(name, help=help, description=help.capitalize() + ".")
         added.set_defaults(run=run)
         added.add_argument(
             "--data_dir",
@@ -96,7 +100,43 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("names", nargs="+", metavar="NAME")
     show.add_argument("--split", default="", help="default: test, or the first there is")
     show.add_argument("--rows", type=int, default=2)
+    about = "token ids and fixed budgets, the same for every program that is measured"
+    kinds = actions.add_parser("requests", help=about, description=about.capitalize() + ".")
+    kinds = kinds.add_subparsers(required=True, metavar="KIND", dest="kind")
+    _add_random(kinds.add_parser("random", help="prompts of random ids"))
+    suite = action("suite", _requests, "a suite's prompts, answers as long as the gold", to=kinds)
+    suite.add_argument("--suite", required=True, metavar="SUITE")
+    suite.add_argument("--tokenizer", required=True, metavar="PATH", help="its file or folder")
+    suite.add_argument("--split", default="test")
+    suite.add_argument("--num_shots", type=int, default=-1, help="default: as each task says")
+    suite.add_argument("--max_samples", type=int, default=100, help="of each task; -1: all")
+    suite.add_argument("--out", required=True, metavar="FILE", help="JSONL to write")
+    licence(suite)
     return parser
+
+
+def _add_random(added: argparse.ArgumentParser) -> None:
+    added.set_defaults(run=_requests, data_dir="")
+    added.add_argument("--vocab_size", type=int, required=True)
+    added.add_argument("--num_requests", type=int, default=512, help="default: 512")
+    for name, default in (("prompt_tokens", "40:400"), ("output_tokens", "1:60")):
+        added.add_argument(
+            f"--{name}",
+            type=_range,
+            default=default,
+            metavar="MIN:MAX",
+            help=f"of a request, evenly drawn (default: {default})",
+        )
+    added.add_argument("--seed", type=int, default=0)
+    added.add_argument("--out", required=True, metavar="FILE", help="JSONL to write")
+
+
+def _range(text: str) -> tuple[int, int]:
+    low, _, high = text.partition(":")
+    try:
+        return int(low), int(high)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no MIN:MAX, such as 40:400") from None
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -321,6 +361,12 @@ def _parts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(turn["role"], turn["content"]) for turn in row["messages"]]
     fields = ("instruction", "input", "output")
     return [(field, row[field]) for field in fields if row[field]]
+
+
+def _requests(args: argparse.Namespace) -> int:
+    from jaxllm import data_requests  # it brings JAX, which the other actions do without
+
+    return data_requests.write(args)
 
 
 def _selected(args: argparse.Namespace) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 
 import pytest
 
@@ -10,6 +11,7 @@ import jaxllm.bench as bench_module
 from jaxllm.bench import bench_decode, bench_metrics, bench_train
 from jaxllm.cli import main
 from jaxllm.errors import UserError
+from jaxllm.weights.safetensors_folder import write_hf_folder
 
 
 def test_metrics_are_timed_on_the_same_texts_every_time(capsys):
@@ -27,6 +29,23 @@ def test_metrics_are_timed_on_the_same_texts_every_time(capsys):
 def test_an_unknown_metric_is_the_users_error():
     with pytest.raises(UserError, match="char_f1"):
         bench_metrics(["char_f2"], pairs=1, characters=1)
+
+
+def test_ids_alone_are_decoded_without_a_tokenizer(tiny_config, tiny_params, tmp_path, monkeypatch):
+    for peak in ("matmul_peak", "read_bandwidth"):
+        monkeypatch.setattr(bench_module, peak, lambda *_: 1e9)
+    write_hf_folder(tmp_path / "model", tiny_params, tiny_config)
+    requests = tmp_path / "requests.jsonl"
+    lines = [{"id": str(n), "prompt_ids": [399, n], "max_new_tokens": 2} for n in range(4)]
+    requests.write_text("\n".join(map(json.dumps, lines)))
+    began = time.monotonic()
+    figures = bench_decode(str(tmp_path / "model"), str(requests), dtype="float32")
+    assert figures["generated_tokens"] == 8
+    # This process has run for longer than the call.
+    assert figures["startup_s"] > time.monotonic() - began + 1
+    requests.write_text(json.dumps({"id": "0", "prompt": "猫", "max_new_tokens": 2}))
+    with pytest.raises(UserError, match=r"line 1: model came without a tokenizer"):
+        bench_decode(str(tmp_path / "model"), str(requests), dtype="float32")
 
 
 def test_decoding_and_training_are_measured(tiny_run, tmp_path, monkeypatch):

@@ -10,9 +10,11 @@ import pytest
 
 from jaxllm import corpora, data
 from jaxllm.corpora import base, raw, store
+from jaxllm.decode.jsonl import read_requests
 from jaxllm.errors import UserError
-from jaxllm.tasks import registry
+from jaxllm.tasks import load_samples, registry
 from jaxllm.tasks.task import Suite, Task
+from jaxllm.text.templates import get_template
 
 ROWS = [base.Pair(f"問い{index}", "はい") for index in range(3)]
 TURNS = (base.Turn("user", "問い"), base.Turn("assistant", "答え"))
@@ -274,3 +276,94 @@ def test_show_knows_every_form(capsys):
     assert "--- train toy_chat-train-0\nuser: 問い\nassistant: 答え" in out
     _, out = _run(capsys, "show", "toy_whole", "--split=dev", "--rows=9")
     assert out.count("--- dev") == 3
+
+
+def _random(capsys, path, *argv):
+    _run(capsys, "requests", "random", "--vocab_size=50", f"--out={path}", *argv)
+    return path.read_text(encoding="utf-8")
+
+
+def test_random_requests_are_the_same_for_a_seed(capsys, tmp_path, tiny_tokenizer):
+    path = tmp_path / "new/requests.jsonl"
+    ranges = ("--num_requests=300", "--prompt_tokens=3:6", "--output_tokens=1:2")
+    text = _random(capsys, path, *ranges)
+    requests = read_requests(path, tiny_tokenizer)
+    assert {len(request.prompt_ids) for request in requests} == {3, 4, 5, 6}
+    assert {request.max_new_tokens for request in requests} == {1, 2}
+    assert {token for request in requests for token in request.prompt_ids} == set(range(50))
+    assert all(request.ignore_eos for request in requests)
+    assert len({request.id for request in requests}) == 300
+    assert _random(capsys, path, *ranges) == text
+    assert _random(capsys, path, *ranges, "--seed=1") != text
+
+
+def test_the_table_says_what_is_in_the_file(capsys, tmp_path):
+    flags = ["--vocab_size=1", "--num_requests=9", "--prompt_tokens=1000:1000"]
+    path = tmp_path / "requests.jsonl"
+    _, out = _run(capsys, "requests", "random", *flags, "--output_tokens=7:7", f"--out={path}")
+    figures = out.splitlines()[1].split()
+    # The prompts are all the same, and all but the last token of each is computed once.
+    assert figures == "random 9 1000/1000/1000 7/7/7 9,000 1,008".split()
+    assert out.endswith(f"9 requests in {path}\n")
+
+
+@pytest.mark.parametrize(
+    ("flag", "reason"),
+    [
+        ("--prompt_tokens=0:3", "prompt_tokens=0:3"),
+        ("--output_tokens=3:2", "output_tokens=3:2"),
+        ("--num_requests=0", "num_requests=0"),
+        ("--vocab_size=0", "vocab_size=0"),
+    ],
+)
+def test_ranges_are_checked(capsys, tmp_path, flag, reason):
+    with pytest.raises(UserError, match=reason):
+        _random(capsys, tmp_path / "requests.jsonl", flag)
+    assert not (tmp_path / "requests.jsonl").exists()
+    with pytest.raises(SystemExit):
+        _random(capsys, tmp_path / "requests.jsonl", "--prompt_tokens=40")
+    assert "'40' is no MIN:MAX" in capsys.readouterr().err
+
+
+def test_a_suites_requests_are_its_prompts_and_as_long_as_the_gold(
+    capsys, tmp_path, monkeypatch, tiny_tokenizer, tiny_tokenizer_folder
+):
+    answers = ["はい", "いいえ", "The quick brown fox", "猫"]
+    rows = [base.Pair(f"質問{index}", answer) for index, answer in enumerate(answers)]
+    reader = (lambda open_raw: {"train": ROWS, "test": rows},)
+    answered = dataclasses.replace(
+        WHOLE, name="toy_answered", splits=("train", "test"), readers=reader
+    )
+    _add(monkeypatch, answered)
+    _add_suite(monkeypatch, "toys/v3", "toy_answered", "toy_absent", "toy_unread", stop=("。",))
+    path = tmp_path / "requests.jsonl"
+    flags = ["--suite=toys/v3", f"--tokenizer={tiny_tokenizer_folder}", f"--out={path}"]
+    assert data.main(["requests", "suite", *flags, "--num_shots=2", "--max_samples=3"]) == 0
+    out, err = capsys.readouterr()
+
+    (task, *_) = registry.get_suite("toys/v3").tasks
+    samples = load_samples(task, split="test", data_dir=tmp_path / "data", num_shots=2)[:3]
+    template = get_template(task.template)
+    requests = read_requests(path, tiny_tokenizer)
+    assert [request.prompt_ids for request in requests] == [
+        tuple(template.prompt_ids(tiny_tokenizer, sample.messages, bos=task.bos))
+        for sample in samples
+    ]
+    assert [request.max_new_tokens for request in requests] == [
+        len(tiny_tokenizer.encode_continuation(answer)) + 1 for answer in answers[:3]
+    ]
+    assert [request.id for request in requests] == [
+        f"toys/v3:answered/toy_answered-test-{index}" for index in range(3)
+    ]
+    assert all(request.ignore_eos and not request.stop for request in requests)
+    assert out.splitlines()[1].split()[:2] == ["answered", "3"]
+    assert "without toys/v3:absent: toy_absent is for non-commercial use only" in err
+    assert "without toys/v3:unread: this program does not read the data set toy_unread" in err
+
+
+def test_a_suite_without_any_data_has_no_requests(tmp_path, monkeypatch, tiny_tokenizer_folder):
+    _add_suite(monkeypatch, "toys/v3", "toy_absent", "toy_unread")
+    flags = ["--suite=toys/v3", f"--tokenizer={tiny_tokenizer_folder}", f"--out={tmp_path}/x"]
+    with pytest.raises(UserError, match="toys/v3: the data of none of its tasks is here"):
+        data.main(["requests", "suite", *flags])
+    assert not (tmp_path / "x").exists()

@@ -6,107 +6,14 @@ import json
 
 import pytest
 
-from jaxllm.decode import Completion
-from jaxllm.errors import UserError
-from jaxllm.generate import generate, main, read_requests, write_completions
-from jaxllm.text.example import Message
-from jaxllm.text.templates import get_template
-
-
-@pytest.fixture
-def requests_file(tmp_path):
-    def write(*records):
-        path = tmp_path / "in.jsonl"
-        lines = [r if isinstance(r, str) else json.dumps(r, ensure_ascii=False) for r in records]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        return path
-
-    return write
-
-
-def test_the_three_kinds_of_prompt(requests_file, tiny_tokenizer):
-    path = requests_file(
-        {"id": "a", "prompt": "猫である。", "max_new_tokens": 3},
-        "",
-        {"id": 7, "prompt_ids": [5, 6], "max_new_tokens": 4, "stop": ["。"], "temperature": 1},
-        {
-            "id": "c",
-            "messages": [{"role": "user", "content": "質問"}],
-            "max_new_tokens": 5,
-            "seed": 3,
-            "top_p": 0.5,
-            "ignore_eos": True,
-        },
-    )
-    a, b, c = read_requests(path, tiny_tokenizer, template="llm_jp_v1.3")
-    bos = (tiny_tokenizer.bos_id,) if tiny_tokenizer.adds_bos else ()
-    assert (a.id, a.prompt_ids) == ("a", (*bos, *tiny_tokenizer.encode("猫である。")))
-    assert (a.temperature, a.top_p, a.stop, a.ignore_eos) == (0.0, 1.0, (), False)
-    assert (b.id, b.prompt_ids, b.stop, b.temperature) == ("7", (5, 6), ("。",), 1)
-    wanted = get_template("llm_jp_v1.3").prompt_ids(
-        tiny_tokenizer, [Message(role="user", content="質問")]
-    )
-    assert list(c.prompt_ids) == wanted.tolist()
-    assert (c.seed, c.top_p, c.ignore_eos, c.max_new_tokens) == (3, 0.5, True, 5)
-
-
-def test_a_line_separator_inside_a_prompt_is_no_new_line(requests_file, tiny_tokenizer):
-    path = requests_file({"id": "a", "prompt": "一\u2028二\x85三", "max_new_tokens": 1})
-    assert len(read_requests(path, tiny_tokenizer)) == 1
-
-
-@pytest.mark.parametrize(
-    ("record", "named"),
-    [
-        ("{", "line 2: "),
-        ("[1]", "line 2: a request is a JSON object"),
-        ({"id": "a", "max_new_tokens": 1}, "exactly one of prompt, prompt_ids, messages"),
-        (
-            {"id": "a", "max_new_tokens": 1, "prompt": "a", "prompt_ids": [1]},
-            "exactly one of prompt",
-        ),
-        ({"prompt": "a", "max_new_tokens": 1}, "needs an id"),
-        ({"id": "a", "prompt": "a"}, "max_new_tokens"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": "3"}, "whole number"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": 3, "stops": []}, "unknown field 'stops'"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": 3, "stop": "x"}, "stop must be list"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": 3, "top_p": "1"}, "top_p must be"),
-        ({"id": "a", "messages": [{"role": "user"}], "max_new_tokens": 3}, "content"),
-    ],
-)
-def test_a_line_that_is_no_request_is_told(requests_file, tiny_tokenizer, record, named):
-    path = requests_file({"id": "ok", "prompt": "a", "max_new_tokens": 1}, record)
-    with pytest.raises(UserError, match=named) as error:
-        read_requests(path, tiny_tokenizer, template="llm_jp_v1.3")
-    assert f"{path}, line 2" in str(error.value)
-
-
-def test_a_file_that_is_missing_or_empty_is_told(tmp_path, requests_file, tiny_tokenizer):
-    with pytest.raises(UserError, match="no request file"):
-        read_requests(tmp_path / "none.jsonl", tiny_tokenizer)
-    with pytest.raises(UserError, match="holds no request"):
-        read_requests(requests_file(""), tiny_tokenizer)
-
-
-def test_answers_are_lines_of_json(tmp_path):
-    path = tmp_path / "out.jsonl"
-    answer = Completion(id="a", text="一\n二", token_ids=(1, 2), finish_reason="eos", logprob=-1.5)
-    write_completions(path, [answer])
-    assert json.loads(path.read_text(encoding="utf-8")) == {
-        "id": "a",
-        "text": "一\n二",
-        "token_ids": [1, 2],
-        "finish_reason": "eos",
-        "logprob": -1.5,
-    }
-    assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
+from jaxllm.generate import generate, main
 
 
 @pytest.mark.smoke
-def test_generate_end_to_end(requests_file, tmp_path, tiny_run, capsys):
-    path = requests_file(
-        *({"id": f"r{i}", "prompt": "猫" * (i + 1), "max_new_tokens": 3 + i} for i in range(4))
-    )
+def test_generate_end_to_end(tmp_path, tiny_run, capsys):
+    path = tmp_path / "in.jsonl"
+    asked = [{"id": f"r{i}", "prompt": "猫" * (i + 1), "max_new_tokens": 3 + i} for i in range(4)]
+    path.write_text("\n".join(map(json.dumps, asked)), encoding="utf-8")
     answers = generate(str(tiny_run), str(path), str(tmp_path / "out.jsonl"))
     lines = (tmp_path / "out.jsonl").read_text(encoding="utf-8").split("\n")
     records = [json.loads(line) for line in lines if line]

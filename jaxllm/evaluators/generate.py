@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 from etils import epath
@@ -16,17 +15,13 @@ from jaxllm.evaluators.ask import ask_completions, question_record
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate_settings import GenerateSettings, resolve_tasks
 from jaxllm.evaluators.outcome import TaskOutcome, answered_outcome, not_asked
+from jaxllm.evaluators.questions import task_requests
 from jaxllm.evaluators.record import model_entry, record_outcomes
 from jaxllm.metrics import MissingMetric, get_metric
 from jaxllm.models.decoder import Params
 from jaxllm.tasks import Sample, Task, data_sha256, load_samples
 from jaxllm.tasks.registry import JSONL_PREFIX
-from jaxllm.text.example import Message
 from jaxllm.text.extraction import extract
-from jaxllm.text.templates import Template, get_template
-
-# What a blanked input holds: the block stands, its content is one ideographic space.
-_BLANK = "\u3000"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -104,24 +99,10 @@ class GenerateEvaluator:
                 get_metric(metric)
         if not samples:
             raise UserError(f"{task.name} has no sample in split {settings.split!r}")
-        template = get_template(task.template, tokenizer)
-        requests = [
-            Request(
-                id=f"{task.name}/{sample.id}",
-                prompt_ids=tuple(int(t) for t in self._prompt_ids(template, task, sample)),
-                max_new_tokens=task.max_new_tokens,
-                stop=task.stop,
-                stop_ids=template.stop_ids(tokenizer),
-                temperature=settings.temperature,
-                top_p=settings.top_p,
-                seed=settings.seed,
-            )
-            for sample in samples
-        ]
         return _Asked(
             task=task,
             samples=samples,
-            requests=requests,
+            requests=task_requests(task, samples, tokenizer, settings),
             data_sha256=data_sha256(task, split=settings.split, data_dir=self.context.data_dir),
             shots_sha256=self._shots_sha256(task),
         )
@@ -140,12 +121,6 @@ class GenerateEvaluator:
             dataclasses.replace(request, id=f"{request.id}#{run}", seed=seed)
             for request in requests
         ]
-
-    def _prompt_ids(self, template: Template, task: Task, sample: Sample) -> Any:
-        messages = sample.messages
-        if self.settings.blank_inputs:
-            messages = (*messages[:-1], _blanked(messages[-1]))
-        return template.prompt_ids(self.context.tokenizer, messages, bos=task.bos)
 
     def _outcome(self, asked: _Asked, runs: Sequence[Sequence[Completion]]) -> TaskOutcome:
         questions = [
@@ -170,9 +145,3 @@ class GenerateEvaluator:
             data_sha256=asked.data_sha256,
             shots_sha256=asked.shots_sha256,
         )
-
-
-def _blanked(message: Message) -> Message:
-    if message.context:
-        return dataclasses.replace(message, context=_BLANK)
-    return dataclasses.replace(message, content=_BLANK)

@@ -14,7 +14,9 @@ from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import abstract_params, logical_axes, num_params
 from jaxllm.parallel.rules import shardings
+from jaxllm.text.ids_only import IdsOnly
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
+from jaxllm.text.tokenizer_settings import read_settings
 from jaxllm.weights import adapter
 from jaxllm.weights.checkpoint import restore_params
 from jaxllm.weights.gguf_file import GgufFile
@@ -54,6 +56,7 @@ def load_model(
     param_dtype: str | None = None,
     mesh: jax.sharding.Mesh | None = None,
     revision: str | None = None,
+    needs_tokenizer: bool = True,
 ) -> Model:
     """Load a model.
 
@@ -65,15 +68,23 @@ def load_model(
         param_dtype: what the weights are kept in; None keeps the dtype they are stored in.
         mesh: where the weights go, sharded by the rules; None means the first device.
         revision: branch, tag or commit of a hub id.
+        needs_tokenizer: False takes a model without one too, for work on ids alone; an `IdsOnly`
+            then stands in its place.
 
     Raises:
-        UserError: there is no model there, or one that this program cannot compute faithfully.
+        UserError: there is no model there, one without a tokenizer, or one that this program
+            cannot compute faithfully.
     """
     for name in (dtype, param_dtype):
         if name is not None:
             float_dtype(name)
     opened = _open(source, revision)
     config = opened.config
+    if needs_tokenizer and isinstance(opened.tokenizer, IdsOnly):
+        raise UserError(
+            f"{opened.source} has no tokenizer: looked for tokenizer.json, tokenizer.model and one "
+            "*.model; put the model's own beside its config.json"
+        )
     _check_vocabulary(opened.tokenizer, config, opened.source)
     layout = _layout(config, mesh)
     if opened.tensors is not None:
@@ -168,13 +179,19 @@ def _open_checkpoint(
 def _open_hf(folder: epath.Path) -> _Opened:
     config = config_from_hf(read_config(folder)[0])
     tensors = SafetensorsFolder(folder)
-    tokenizer = load_tokenizer(folder)
+    if (folder / "tokenizer.json").exists() or any(folder.glob("*.model")):
+        tokenizer = load_tokenizer(folder)
+        files = read_source_files(folder, tokenizer)
+    else:
+        settings = read_settings(folder)
+        tokenizer = IdsOnly(name=folder.name, vocab_size=config.vocab_size, settings=settings)
+        files = read_source_files(folder, None)
     return _Opened(
         config=config,
         tokenizer=tokenizer,
         name=folder.name,
         source=os.fspath(folder),
-        files=read_source_files(folder, tokenizer),
+        files=files,
         tensors=tensors,
     )
 

@@ -30,7 +30,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("weights",),
     ("decode", "objectives", "tasks"),
     ("evaluators", "reporting"),
-    ("defaults",),
+    ("defaults", "data_requests"),
     _VERBS,
     ("cli",),
     ("__init__", "__main__"),

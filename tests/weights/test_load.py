@@ -87,6 +87,29 @@ def test_a_tokenizer_with_more_ids_than_rows_is_refused(tiny, tmp_path):
         load_model(folder)
 
 
+def test_a_model_without_a_tokenizer_is_for_work_on_ids(tiny, tmp_path):
+    folder = tiny.write_folder(tmp_path / "small", "llama")
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(UserError, match=r"small has no tokenizer"):
+        load_model(folder)
+
+    model = load_model(folder, needs_tokenizer=False)
+    assert model.tokenizer.vocab_size == model.config.vocab_size
+    assert model.tokenizer.decode([3, 9]) == ""
+    with pytest.raises(UserError, match="small came without a tokenizer"):
+        model.tokenizer.encode("w3")
+    with pytest.raises(UserError, match="none to save"):
+        model.tokenizer.save(tmp_path / "other")
+
+    for stop_ids, expected in ((None, (-1, ())), ([7, 8], (7, (8,)))):
+        settings = json.dumps({"eos_token_id": stop_ids})
+        for name in ("generation_config.json", "config.json"):
+            fields = json.loads((folder / name).read_text()) if (folder / name).exists() else {}
+            (folder / name).write_text(json.dumps({**fields, **json.loads(settings)}))
+        ids_only = load_model(folder, needs_tokenizer=False).tokenizer
+        assert (ids_only.eos_id, ids_only.extra_stop_ids) == expected
+
+
 @pytest.mark.parametrize(
     "place, told",
     [("nowhere", "no hub id"), ("empty", "holds no model"), ("notes.txt", "is no model")],
