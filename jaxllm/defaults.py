@@ -15,6 +15,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from jaxllm.objectives.optimizer import OptimizerSettings
+from jaxllm.objectives.sft import SftSettings
 from jaxllm.parallel.mesh import MeshShape
 
 
@@ -25,6 +26,7 @@ def train_config() -> ConfigDict:
             "seed": 0,
             # What is learned: "sft" predicts the tokens that the template gave loss weight.
             "objective": "sft",
+            "sft": dataclasses.asdict(SftSettings()),
             # Weights to start from: a Hugging Face folder or hub id, a .gguf file, or a checkpoint.
             # Empty: fresh weights of `architecture`.
             "init_from": "",

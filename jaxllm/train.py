@@ -35,7 +35,7 @@ from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_par
 from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
 from jaxllm.models.settings import model_config_from_settings
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
-from jaxllm.objectives.sft import sft_loss
+from jaxllm.objectives.sft import SftSettings, sft_loss
 from jaxllm.objectives.train_state import (
     Loss,
     State,
@@ -291,7 +291,10 @@ def _objective(config: ConfigDict, tokenizer: Tokenizer, data_dir: str) -> tuple
     match config.objective:
         case "sft":
             mixture = read_mixture(config, tokenizer, data_dir=data_dir)
-            return mixture, functools.partial(sft_loss, loss_capacity=mixture.loss_capacity)
+            settings = SftSettings(**config.sft)
+            return mixture, functools.partial(
+                sft_loss, settings=settings, loss_capacity=mixture.loss_capacity
+            )
         case unknown:
             raise UserError(f"config.objective={unknown!r}: use sft")
 

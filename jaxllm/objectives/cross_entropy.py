@@ -6,6 +6,7 @@ Shape suffixes: B rows, T positions, C positions of one chunk, D hidden_size, V 
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,18 +38,28 @@ def linear_cross_entropy(
     kernel_DV: jax.Array,
     targets_BT: jax.Array,
     weights_BT: jax.Array,
+    *,
+    label_smoothing: float = 0.0,
+    z_loss: float = 0.0,
 ) -> jax.Array:
     """Weighted sum of -log softmax(hidden @ kernel)[target], a float32 scalar.
 
     Chunks of positions are projected, reduced and dropped one after another. Their gradients are
     formed in the same pass, while the logits are at hand, so that nothing of size [B, T, V] is
     ever kept and nothing is computed twice (the idea of Liger Kernel's fused linear cross entropy,
-    arXiv 2410.10989).
+    arXiv 2410.10989). The kernel's gradient is left out where nobody asks for it.
+
+    Args:
+        label_smoothing: the share of each target that is spread evenly over the vocabulary (arXiv
+            1512.00567).
+        z_loss: of the squared log-normalizer, which is added and keeps logits from drifting (arXiv
+            2204.02311).
     """
     chunk, (hidden_BTD, targets_BT, weights_BT) = _padded(
         kernel_DV, hidden_BTD, targets_BT, weights_BT
     )
-    return _chunked(chunk, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+    form = _Form(chunk, label_smoothing, z_loss)
+    return _chunked(form, hidden_BTD, kernel_DV, targets_BT, weights_BT)
 
 
 def linear_log_probs(
@@ -60,7 +71,34 @@ def linear_log_probs(
     """
     length = targets_BT.shape[1]
     chunk, (hidden_BTD, targets_BT) = _padded(kernel_DV, hidden_BTD, targets_BT)
-    return _log_probs(chunk, hidden_BTD, kernel_DV, targets_BT)[:, :length]
+    return _log_probs(_Form(chunk), hidden_BTD, kernel_DV, targets_BT)[:, :length]
+
+
+class _Form(NamedTuple):
+    """Positions of a chunk, and which loss."""
+
+    chunk: int
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+
+    def losses(self, logits: jax.Array, targets: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """The loss of each position [B, C], and the log-normalizers."""
+        log_normalizer = jax.nn.logsumexp(logits, axis=-1)
+        aim = jnp.take_along_axis(logits, targets[..., None], axis=-1)[..., 0]
+        if self.label_smoothing:
+            aim = aim + self.label_smoothing * (jnp.mean(logits, axis=-1) - aim)
+        return log_normalizer - aim + self.z_loss * jnp.square(log_normalizer), log_normalizer
+
+    def slopes(self, logits: jax.Array, targets: jax.Array, log_normalizer: jax.Array) -> jax.Array:
+        """The derivatives of `losses` by the logits, [B, C, V]."""
+        probabilities = jnp.exp(logits - log_normalizer[..., None])
+        if self.z_loss:
+            probabilities *= 1 + 2 * self.z_loss * log_normalizer[..., None]
+        vocab_size, smoothing = logits.shape[-1], self.label_smoothing
+        is_target = targets[..., None] == jnp.arange(vocab_size)
+        if smoothing:
+            return probabilities - (1 - smoothing) * is_target - smoothing / vocab_size
+        return probabilities - is_target
 
 
 def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Array, ...]]:
@@ -78,76 +116,84 @@ def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Ar
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _chunked(chunk, hidden, kernel, targets, weights):
+def _chunked(form, hidden, kernel, targets, weights):
     def body(total, part):
-        _, log_normalizer, picked = _logits(part[0], kernel, part[1])
-        return total + jnp.sum((log_normalizer - picked) * part[2]), None
+        losses, _ = form.losses(_logits(part[0], kernel), part[1])
+        return total + jnp.sum(losses * part[2]), None
 
-    return jax.lax.scan(body, jnp.float32(0), _split(chunk, hidden, targets, weights))[0]
+    return jax.lax.scan(body, jnp.float32(0), _split(form.chunk, hidden, targets, weights))[0]
 
 
-def _forward(chunk, hidden, kernel, targets, weights):
+def _forward(form, hidden, kernel, targets, weights):
+    # With symbolic zeros each argument says whether anything that is trained reaches it.
+    values = hidden.value, kernel.value, targets.value, weights.value
+    return _loss_and_gradients(form, *values, by_kernel=kernel.perturbed)
+
+
+def _loss_and_gradients(form, hidden, kernel, targets, weights, *, by_kernel):
     def body(carry, part):
         total, kernel_grad = carry
         hidden_BCD, targets_BC, weights_BC = part
-        logits, log_normalizer, picked = _logits(hidden_BCD, kernel, targets_BC)
-        losses = log_normalizer - picked
-        probabilities = jnp.exp(logits - log_normalizer[..., None])
-        is_target = targets_BC[..., None] == jnp.arange(kernel.shape[1])
-        slope = ((probabilities - is_target) * weights_BC[..., None]).astype(hidden_BCD.dtype)
+        logits = _logits(hidden_BCD, kernel)
+        losses, log_normalizer = form.losses(logits, targets_BC)
+        slope = form.slopes(logits, targets_BC, log_normalizer) * weights_BC[..., None]
+        slope = slope.astype(hidden_BCD.dtype)
         hidden_grad = jnp.einsum(
             "BCV,DV->BCD", slope, kernel, preferred_element_type=jnp.float32
         ).astype(hidden_BCD.dtype)
-        kernel_grad = kernel_grad + jnp.einsum(
-            "BCD,BCV->DV", hidden_BCD, slope, preferred_element_type=jnp.float32
-        )
+        if by_kernel:
+            kernel_grad = kernel_grad + jnp.einsum(
+                "BCD,BCV->DV", hidden_BCD, slope, preferred_element_type=jnp.float32
+            )
         return (total + jnp.sum(losses * weights_BC), kernel_grad), (hidden_grad, losses)
 
-    start = (jnp.float32(0), jnp.zeros(kernel.shape, jnp.float32))
-    parts = _split(chunk, hidden, targets, weights)
+    start = (jnp.float32(0), jnp.zeros(kernel.shape, jnp.float32) if by_kernel else None)
+    parts = _split(form.chunk, hidden, targets, weights)
     (total, kernel_grad), (hidden_grads, losses) = jax.lax.scan(body, start, parts)
-    saved = _joined(hidden_grads), kernel_grad.astype(kernel.dtype), _joined(losses)
-    return total, saved
+    kernel_grad = kernel_grad.astype(kernel.dtype) if by_kernel else None
+    return total, (_joined(hidden_grads), kernel_grad, _joined(losses))
 
 
-def _backward(chunk, saved, slope):
-    del chunk
+def _backward(form, saved, slope):
+    del form
     hidden_grad, kernel_grad, losses_BT = saved
-    scaled = (hidden_grad * slope).astype(hidden_grad.dtype)
-    return scaled, (kernel_grad * slope).astype(kernel_grad.dtype), None, losses_BT * slope
+    if kernel_grad is not None:
+        kernel_grad = (kernel_grad * slope).astype(kernel_grad.dtype)
+    return (hidden_grad * slope).astype(hidden_grad.dtype), kernel_grad, None, losses_BT * slope
 
 
-_chunked.defvjp(_forward, _backward)
+_chunked.defvjp(_forward, _backward, symbolic_zeros=True)
 
 
 @functools.partial(jax.custom_vjp, nondiff_argnums=(0,))
-def _log_probs(chunk, hidden, kernel, targets):
+def _log_probs(form, hidden, kernel, targets):
     def body(_, part):
-        _, log_normalizer, picked = _logits(part[0], kernel, part[1])
-        return None, picked - log_normalizer
+        losses, _ = form.losses(_logits(part[0], kernel), part[1])
+        return None, -losses
 
-    return _joined(jax.lax.scan(body, None, _split(chunk, hidden, targets))[1])
-
-
-def _log_probs_forward(chunk, hidden, kernel, targets):
-    return _log_probs(chunk, hidden, kernel, targets), (hidden, kernel, targets)
+    return _joined(jax.lax.scan(body, None, _split(form.chunk, hidden, targets))[1])
 
 
-def _log_probs_backward(chunk, saved, slope_BT):
+def _log_probs_forward(form, hidden, kernel, targets):
+    arrays = hidden.value, kernel.value, targets.value
+    # What a forward pass saves is arrays; None or an empty tuple passes for a flag.
+    return _log_probs(form, *arrays), (*arrays, () if kernel.perturbed else None)
+
+
+def _log_probs_backward(form, saved, slope_BT):
     # The gradient of a weighted sum of losses, whose weights are the slopes.
-    hidden, kernel, targets = saved
-    _, (hidden_grad, kernel_grad, _) = _forward(chunk, hidden, kernel, targets, -slope_BT)
+    hidden, kernel, targets, by_kernel = saved
+    _, (hidden_grad, kernel_grad, _) = _loss_and_gradients(
+        form, hidden, kernel, targets, -slope_BT, by_kernel=by_kernel is not None
+    )
     return hidden_grad, kernel_grad, None
 
 
-_log_probs.defvjp(_log_probs_forward, _log_probs_backward)
+_log_probs.defvjp(_log_probs_forward, _log_probs_backward, symbolic_zeros=True)
 
 
-def _logits(hidden_BCD, kernel_DV, targets_BC):
-    logits = jnp.dot(hidden_BCD, kernel_DV, preferred_element_type=jnp.float32)
-    log_normalizer = jax.nn.logsumexp(logits, axis=-1)
-    picked = jnp.take_along_axis(logits, targets_BC[..., None], axis=-1)[..., 0]
-    return logits, log_normalizer, picked
+def _logits(hidden_BCD, kernel_DV):
+    return jnp.dot(hidden_BCD, kernel_DV, preferred_element_type=jnp.float32)
 
 
 def _split(chunk, *arrays):

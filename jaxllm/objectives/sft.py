@@ -7,9 +7,12 @@ Shape suffixes: B rows, T positions, C positions that carry loss, D hidden_size.
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 
+from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, forward, head_kernel
 from jaxllm.objectives.cross_entropy import (
@@ -19,11 +22,28 @@ from jaxllm.objectives.cross_entropy import (
 )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SftSettings:
+    """`config.sft`: what is added to the cross entropy (see `linear_cross_entropy`)."""
+
+    label_smoothing: float = 0.0
+    z_loss: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.label_smoothing < 1:
+            raise UserError(
+                f"config.sft.label_smoothing={self.label_smoothing}: use 0 to below 1, such as 0.1"
+            )
+        if self.z_loss < 0:
+            raise UserError(f"config.sft.z_loss={self.z_loss}: use 0 or more, such as 1e-4")
+
+
 def sft_loss(
     params: Params,
     config: ModelConfig,
     batch: dict[str, jax.Array],
     *,
+    settings: SftSettings = SftSettings(),
     loss_capacity: int | None = None,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over a batch, not means, so that micro-batches add up to the whole.
@@ -44,5 +64,12 @@ def sft_loss(
         for array in (hidden_BTD, batch["targets"], batch["loss_weights"])
     )
     kernel = head_kernel(params, config).astype(config.dtype)
-    loss_sum = linear_cross_entropy(hidden_BCD, kernel, targets_BC, weights_BC)
+    loss_sum = linear_cross_entropy(
+        hidden_BCD,
+        kernel,
+        targets_BC,
+        weights_BC,
+        label_smoothing=settings.label_smoothing,
+        z_loss=settings.z_loss,
+    )
     return loss_sum, jnp.sum(weights_BC), {}

@@ -5,15 +5,19 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from jaxllm.objectives import cross_entropy
 from jaxllm.objectives.cross_entropy import linear_cross_entropy, linear_log_probs
 
 
-def _plain(hidden, kernel, targets, weights):
+def _plain(hidden, kernel, targets, weights, *, label_smoothing=0.0, z_loss=0.0):
     logits = jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
-    losses = -jnp.take_along_axis(jax.nn.log_softmax(logits), targets[..., None], axis=-1)[..., 0]
+    log_probs = jax.nn.log_softmax(logits)
+    goal = optax.smooth_labels(jax.nn.one_hot(targets, logits.shape[-1]), label_smoothing)
+    losses = -jnp.sum(goal * log_probs, axis=-1)
+    losses += z_loss * jax.nn.logsumexp(logits, axis=-1) ** 2
     return jnp.sum(losses * weights)
 
 
@@ -30,13 +34,17 @@ def arrays():
 
 # 3 x 50 logits a position: all at once; chunks of 4, so that 10 is padded to 12; one by one.
 @pytest.mark.parametrize("max_logits", [1 << 24, 600, 1])
-def test_value_and_gradients_equal_the_plain_loss(arrays, monkeypatch, max_logits):
+@pytest.mark.parametrize(
+    "form",
+    [{}, {"label_smoothing": 0.2}, {"z_loss": 0.1}, {"label_smoothing": 0.1, "z_loss": 0.01}],
+)
+def test_value_and_gradients_equal_the_plain_loss(arrays, monkeypatch, max_logits, form):
     monkeypatch.setattr(cross_entropy, "_MAX_CHUNK_LOGITS", max_logits)
     hidden, kernel, targets, weights = arrays
 
     def tripled(loss):
         def total(hidden, kernel, weights):
-            return 3 * loss(hidden, kernel, targets, weights)
+            return 3 * loss(hidden, kernel, targets, weights, **form)
 
         return jax.value_and_grad(total, argnums=(0, 1, 2))
 
@@ -47,7 +55,27 @@ def test_value_and_gradients_equal_the_plain_loss(arrays, monkeypatch, max_logit
         assert grad.shape == other.shape
         np.testing.assert_allclose(grad, other, atol=1e-5)
     # Called without a gradient it takes another path.
-    assert float(linear_cross_entropy(*arrays)) == pytest.approx(float(wanted) / 3, rel=1e-6)
+    alone = linear_cross_entropy(*arrays, **form)
+    assert float(alone) == pytest.approx(float(wanted) / 3, rel=1e-6)
+
+
+@pytest.mark.parametrize("of_tokens", [False, True])
+def test_a_kernel_that_is_not_trained_costs_no_gradient(arrays, of_tokens):
+    hidden, kernel, targets, weights = arrays
+
+    def loss(hidden, kernel):
+        if of_tokens:
+            return -jnp.sum(weights * linear_log_probs(hidden, kernel, targets))
+        return linear_cross_entropy(hidden, kernel, targets, weights)
+
+    def products(argnums):
+        lowered = jax.jit(jax.grad(loss, argnums)).lower(hidden, kernel)
+        return lowered.as_text().count("dot_general")
+
+    assert products((0,)) == products((0, 1)) - 1
+    np.testing.assert_array_equal(
+        jax.grad(loss)(hidden, kernel), jax.grad(loss, argnums=(0, 1))(hidden, kernel)[0]
+    )
 
 
 def test_large_logits_stay_finite(arrays):

@@ -9,11 +9,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from jaxllm.errors import UserError
 from jaxllm.models.decoder import forward, project_logits
-from jaxllm.objectives.sft import sft_loss
+from jaxllm.objectives.sft import SftSettings, sft_loss
 
 
-@functools.partial(jax.jit, static_argnums=1, static_argnames="loss_capacity")
+@functools.partial(jax.jit, static_argnums=1, static_argnames=("loss_capacity", "settings"))
 def _value_and_grad(params, config, batch, **settings):
     def loss(params):
         total, weight, _ = sft_loss(params, config, batch, **settings)
@@ -66,3 +67,14 @@ def test_positions_without_weight_have_no_gradient(tiny_config, tiny_params, bat
     (total, weight), grads = _value_and_grad(tiny_params, tiny_config, silent)
     assert (float(total), float(weight)) == (0.0, 0.0)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads))
+
+
+def test_settings_reach_the_loss(tiny_config, tiny_params, batch):
+    (plain, weight), _ = _value_and_grad(tiny_params, tiny_config, batch)
+    settings = SftSettings(label_smoothing=0.1, z_loss=0.5)
+    (other, same), _ = _value_and_grad(tiny_params, tiny_config, batch, settings=settings)
+    assert float(other) > float(plain)
+    assert float(same) == float(weight)
+    for wrong in ({"label_smoothing": 1.0}, {"z_loss": -1e-4}):
+        with pytest.raises(UserError, match=f"config.sft.{next(iter(wrong))}"):
+            SftSettings(**wrong)
