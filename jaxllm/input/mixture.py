@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from ml_collections import ConfigDict
 
 from jaxllm.errors import UserError
 from jaxllm.input.plan import Plan, make_plan, plan_source
+from jaxllm.input.preferences import pair_source, tokenize_pairs, unfold_pairs
 from jaxllm.input.sources import read_source
 from jaxllm.input.tokenize import TokenizedSource, tokenize
 from jaxllm.observe.progress import Progress
@@ -42,9 +45,15 @@ class Mixture:
 
 
 def read_mixture(
-    config: ConfigDict, tokenizer: Tokenizer, *, data_dir: str | os.PathLike[str]
+    config: ConfigDict,
+    tokenizer: Tokenizer,
+    *,
+    data_dir: str | os.PathLike[str],
+    pairs: bool = False,
 ) -> Mixture:
     """Reads, tokenizes and lays out everything `config` trains on.
+
+    With `pairs` the examples are preferences, laid out as `jaxllm.input.preferences` says.
 
     Raises:
       UserError: no source, a source that cannot be read, or settings that contradict one another.
@@ -56,13 +65,18 @@ def read_mixture(
         )
     if (config.steps > 0) == (config.epochs > 0):
         raise UserError("set one of config.steps and config.epochs above 0, and leave the other 0")
+    if pairs and config.input.packing == "concat":
+        raise UserError(
+            'config.input.packing="concat" would cut pairs apart: use "best_fit" or "none"'
+        )
     sources, planned = [], []
     for name in config.mixture:
         entry = config.mixture[name]
-        source = _tokenized(name, entry, config, tokenizer, data_dir)
+        source = _tokenized(name, entry, config, tokenizer, data_dir, pairs)
         sources.append(source)
+        as_planned = pair_source if pairs else plan_source
         planned.append(
-            plan_source(source, weight=entry.get("weight") or None, repeat=entry.get("repeat") or 1)
+            as_planned(source, weight=entry.get("weight") or None, repeat=entry.get("repeat") or 1)
         )
     plan = make_plan(
         planned,
@@ -73,7 +87,9 @@ def read_mixture(
         num_epochs=config.epochs or None,
         packing=config.input.packing,
     )
-    return Mixture(sources=tuple(sources), plan=plan, loss_capacity=_loss_capacity(plan, sources))
+    if pairs:
+        plan = unfold_pairs(plan)
+    return Mixture(sources=tuple(sources), plan=plan, loss_capacity=loss_capacity(plan, sources))
 
 
 def _tokenized(
@@ -82,6 +98,7 @@ def _tokenized(
     config: ConfigDict,
     tokenizer: Tokenizer,
     data_dir: str | os.PathLike[str],
+    pairs: bool,
 ) -> TokenizedSource:
     if not entry.get("source"):
         raise UserError(
@@ -94,21 +111,23 @@ def _tokenized(
         max_examples=entry.get("max_examples") or None,
     )
     template = get_template(entry.get("template") or config.template, tokenizer)
-    with Progress(f"tokenizing {name}", total=len(examples), unit="examples") as bar:
-        return tokenize(
-            examples,
-            template,
-            tokenizer,
-            name=name,
-            max_length=config.input.max_length + 1,
-            truncation=config.input.truncation,
-            bos=config.input.bos,
-            data_dir=data_dir,
-            progress=bar.update,
-        )
+    common: dict[str, Any] = {
+        "name": name,
+        "truncation": config.input.truncation,
+        "bos": config.input.bos,
+        "data_dir": data_dir,
+    }
+    row_length = config.input.max_length
+    num_texts = (2 if pairs else 1) * len(examples)
+    with Progress(f"tokenizing {name}", total=num_texts, unit="examples") as bar:
+        common["progress"] = bar.update
+        if pairs:
+            return tokenize_pairs(examples, template, tokenizer, row_length=row_length, **common)
+        return tokenize(examples, template, tokenizer, max_length=row_length + 1, **common)
 
 
-def _loss_capacity(plan: Plan, sources: list[TokenizedSource]) -> int | None:
+def loss_capacity(plan: Plan, sources: Sequence[TokenizedSource]) -> int | None:
+    """The most positions of any row of a plan that carry loss, rounded up; None: up to all."""
     if plan.packing == "concat":
         return None
     trained = [

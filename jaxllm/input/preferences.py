@@ -152,8 +152,8 @@ def _fit(source: TokenizedSource, row_length: int, truncation: Truncation) -> To
         )
     sizes = kept_lengths[pairs].reshape(-1)
     places = ranges(starts[pairs].reshape(-1), sizes)
-    return TokenizedSource(
-        name=source.name,
+    return dataclasses.replace(
+        source,
         ids=source.ids[places],
         loss_weights=source.loss_weights[places],
         offsets=np.cumsum([0, *sizes], dtype=np.int64),
