@@ -34,7 +34,8 @@ def make_batch(
       A dict of arrays [R, T]: `tokens`, `targets` (the token after), `loss_weights` (float32, of
       predicting the target), `segment_ids` (0 for padding, then 1, 2, ... for a row's examples)
       and `positions` (from 0 in every segment). All others are int32. With packing "concat" a
-      row is one segment whatever examples it holds.
+      row is one segment whatever examples it holds. Where the sources have them, so do batches:
+      `reference_log_probs` (float32, of the target).
     """
     table = _row_range(plan, step, rows)
     fill = _fill_stream if plan.packing == "concat" else _fill_whole
@@ -87,7 +88,8 @@ def _fill_whole(plan: Plan, rows: range, tokenized: Sequence[TokenizedSource]) -
     row_start, number = _first_of_row(row_of)
     filled = np.cumsum(sizes) - sizes
     cells = ranges(row_of * plan.row_length + filled - filled[row_start], sizes)
-    batch = _empty(len(rows), plan.row_length)
+    shape = (len(rows), plan.row_length)
+    batch = _empty(*shape)
     batch["segment_ids"].flat[cells] = np.repeat(number + 1, sizes)
     batch["positions"].flat[cells] = ranges(np.zeros_like(sizes), sizes)
     for source, tokens in enumerate(tokenized):
@@ -97,6 +99,9 @@ def _fill_whole(plan: Plan, rows: range, tokenized: Sequence[TokenizedSource]) -
         batch["tokens"].flat[cells_of] = tokens.ids[places]
         batch["targets"].flat[cells_of] = tokens.ids[places + 1]
         batch["loss_weights"].flat[cells_of] = tokens.loss_weights[places + 1]
+        if tokens.reference_log_probs is not None:
+            reference = batch.setdefault("reference_log_probs", np.zeros(shape, np.float32))
+            reference.flat[cells_of] = tokens.reference_log_probs[places + 1]
     return batch
 
 

@@ -57,6 +57,8 @@ class TokenizedSource:
       example_ids: where each example came from, for messages.
       counts: how many were kept, cut, dropped.
       origin: what the tokens were made from, by the names of `provenance.CAUSES`.
+      reference_log_probs: float32 [tokens], what another model says of the token at the same place
+        (see `jaxllm.objectives.reference`), where it was asked.
     """
 
     name: str
@@ -66,6 +68,7 @@ class TokenizedSource:
     example_ids: tuple[str, ...]
     counts: TokenizeCounts
     origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    reference_log_probs: np.ndarray | None = None
 
     @functools.cached_property
     def digest(self) -> str:

@@ -92,20 +92,12 @@ def dpo_loss(
     params = dict(params)
     reference = params.pop(REFERENCE, None)
     where_BC = trained_positions(batch["loss_weights"], loss_capacity)
-
-    def log_probs(params: Params) -> jax.Array:
-        names = ("tokens", "positions", "segment_ids")
-        hidden_BTD = forward(params, config, *(batch[name] for name in names))
-        kernel = head_kernel(params, config).astype(config.dtype)
-        return linear_log_probs(take_positions(hidden_BTD, where_BC), kernel, targets_BC)
-
     weights_BC = take_positions(batch["loss_weights"], where_BC)
-    targets_BC = take_positions(batch["targets"], where_BC)
-    log_probs_BC = log_probs(params)
+    log_probs_BC = target_log_probs(params, config, batch, where_BC)
     if reference is None:
         reference_BC = take_positions(batch["reference_log_probs"], where_BC)
     else:
-        reference_BC = log_probs(jax.lax.stop_gradient(reference))
+        reference_BC = target_log_probs(jax.lax.stop_gradient(reference), config, batch, where_BC)
 
     segments_BC = take_positions(batch["segment_ids"], where_BC)
     number_BCS = segments_BC[..., None] == 1 + jnp.arange(2 * pairs_per_row)
@@ -147,6 +139,19 @@ def dpo_loss(
         extras["sft_loss"] = -jnp.sum(log_probs_BC * take_positions(batch["sft_weights"], where_BC))
         loss_sum += settings.sft_weight * extras["sft_loss"]
     return loss_sum, jnp.sum(is_pair_BP, dtype=jnp.float32), extras
+
+
+def target_log_probs(
+    params: Params,
+    config: ModelConfig,
+    batch: dict[str, jax.Array],
+    where_BC: jax.Array | None,
+) -> jax.Array:
+    """The log-probability of each target at the positions given, float32 [B, C]."""
+    hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
+    kernel = head_kernel(params, config).astype(config.dtype)
+    targets_BC = take_positions(batch["targets"], where_BC)
+    return linear_log_probs(take_positions(hidden_BTD, where_BC), kernel, targets_BC)
 
 
 def share_sft_weights(batch: dict[str, jax.Array]) -> dict[str, jax.Array]:
