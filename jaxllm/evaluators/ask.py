@@ -12,12 +12,13 @@ from etils import epath
 
 from jaxllm.decode import Completion, Engine, Request, Score, ScoreRequest
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.fingerprint import model_fingerprint, weights_digest
+from jaxllm.evaluators.fingerprint import model_fingerprint
 from jaxllm.evaluators.journal import Answer, Journal
 from jaxllm.models.decoder import Params
 from jaxllm.observe.progress import Progress
 from jaxllm.tasks import Sample
 from jaxllm.text.tokenizer import Tokenizer
+from jaxllm.weights.digest import weights_digest
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

@@ -31,6 +31,28 @@ class RopeScaling:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank adapters beside frozen weights: W + scale A B (arXiv 2106.09685).
+
+    `targets` are linear layers of our tree: `attention.query`, `mlp.up`, ...; `attention.qkv` is
+    one adapter over query, key and value side by side, as GPT-2's fused projection has; `embed`
+    are the token embeddings, `head` is the output projection. `dropout` acts in training on what
+    the layers' adapters read. `rslora` scales by alpha / sqrt(rank) (arXiv 2312.03732).
+    """
+
+    rank: int
+    alpha: float
+    targets: tuple[str, ...]
+    dropout: float = 0.0
+    rslora: bool = False
+
+    @property
+    def scale(self) -> float:
+        """The factor of A B."""
+        return self.alpha / (self.rank**0.5 if self.rslora else self.rank)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Architecture, numerics and layout of one decoder.
 
@@ -64,6 +86,10 @@ class ModelConfig:
     qk_norm: bool = False
     tie_embeddings: bool = False
     init_std: float = 0.02
+
+    # What a tuned model adds to its base, and how that one's kernels are kept.
+    lora: LoraConfig | None = None
+    kernels: Literal["float", "int8"] = "float"
 
     # Numerics and layout: they change speed and rounding, never which function is computed.
     dtype: str = "float32"

@@ -6,6 +6,7 @@ At every jit boundary a model is a plain nested dict of arrays:
     blocks.*     [num_layers, ...]                        every layer's weights, stacked
     final_norm.scale [D], final_norm.bias [D]             bias with LayerNorm only
     head.kernel  [D, V]                                   untied models only
+    *.lora       adapters (jaxllm.models.lora)            tuned by LoRA only
 
 The nnx modules of `layers.py` are merged around those arrays inside a trace and never cross it.
 
@@ -25,6 +26,7 @@ from flax import nnx
 from jaxllm.models.attention import causal_attention
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.layers import Attend, Block, Embedding, Linear, Norm, Pick
+from jaxllm.models.lora import low_rank_product, merged
 from jaxllm.models.rope import rotary_tables
 from jaxllm.parallel.rules import constrain
 
@@ -42,11 +44,13 @@ def forward(
     tokens_BT: jax.Array,
     positions_BT: jax.Array,
     segment_ids_BT: jax.Array,
+    dropout_key: jax.Array | None = None,
 ) -> jax.Array:
     """Hidden states after the final norm, [B, T, D] in `config.dtype`.
 
     Positions attend causally within their own segment; segment 0 is padding. `project_logits`
-    turns hidden states into logits, where they are wanted.
+    turns hidden states into logits, where they are wanted. With a key, adapters drop some of what
+    they read, as in training.
     """
     x_BTD = constrain(embed(params, config, tokens_BT, positions_BT), "batch", "length", "features")
     rope = rope_for(config, positions_BT)
@@ -54,24 +58,36 @@ def forward(
     def attend(q, k, v, cache):
         return causal_attention(config, q, k, v, segment_ids_BT), cache
 
-    def layer(x_BTD, block):
-        x_BTD, _ = apply_block(block, config, x_BTD, rope, attend)
+    def layer(x_BTD, block_and_key):
+        block, key = block_and_key
+        x_BTD, _ = apply_block(block, config, x_BTD, rope, attend, dropout_key=key)
         return constrain(x_BTD, "batch", "length", "features"), None
 
     if config.remat != "none":
         layer = jax.checkpoint(layer, policy=_REMAT_POLICIES[config.remat], prevent_cse=False)
-    x_BTD, _ = jax.lax.scan(layer, x_BTD, params["blocks"], unroll=config.scan_unroll)
+    keys = None if dropout_key is None else jax.random.split(dropout_key, config.num_layers)
+    x_BTD, _ = jax.lax.scan(layer, x_BTD, (params["blocks"], keys), unroll=config.scan_unroll)
     return final_norm(params, config, x_BTD)
 
 
 def project_logits(params: Params, config: ModelConfig, hidden: jax.Array) -> jax.Array:
     """Logits in float32, [..., D] -> [..., V]."""
-    kernel = head_kernel(params, config).astype(config.dtype)
-    return jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
+    kernel = _plain_head(params, config).astype(config.dtype)
+    logits = jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
+    if config.lora is not None and "head" in config.lora.targets:
+        adapter = params["head"]["lora"]
+        logits += config.lora.scale * low_rank_product(hidden, **adapter, dtype=config.dtype)
+    return logits
 
 
 def head_kernel(params: Params, config: ModelConfig) -> jax.Array:
-    """The output projection [D, V]: its own weight, or the embedding transposed."""
+    """The output projection [D, V]: its own weight or the embedding transposed, with adapter."""
+    if config.lora is not None and "head" in config.lora.targets:
+        return merged(params["head"], config.lora)["kernel"]
+    return _plain_head(params, config)
+
+
+def _plain_head(params: Params, config: ModelConfig) -> jax.Array:
     return params["embed"]["tokens"].T if config.tie_embeddings else params["head"]["kernel"]
 
 
@@ -95,13 +111,15 @@ def apply_block(
     attend: Attend,
     cache: Any = None,
     pick: Pick | None = None,
+    dropout_key: jax.Array | None = None,
 ) -> tuple[jax.Array, Any]:
     """One layer with weights `block` (no layer axis); returns ([B, T, D], cache).
 
     With `pick` only the positions it takes are queries, and only theirs come back; `attend` gets
     the keys and values of all.
     """
-    return nnx.merge(_parts(config)["blocks"], nnx.State(block))(x_BTD, rope, attend, cache, pick)
+    layer = nnx.merge(_parts(config)["blocks"], nnx.State(block))
+    return layer(x_BTD, rope, attend, cache, pick, dropout_key)
 
 
 def final_norm(params: Params, config: ModelConfig, x_BTD: jax.Array) -> jax.Array:
@@ -160,6 +178,7 @@ def _builders(config: ModelConfig) -> dict[str, Any]:
         parts["head"] = lambda rngs: Linear(
             config,
             rngs,
+            "head",
             shape=(config.hidden_size, config.vocab_size),
             axes=("embed", "vocab"),
             bias=False,

@@ -47,22 +47,21 @@ def leaf_names(tree: Tree, prefix: str = "") -> list[str]:
 
 
 def unfrozen(tree: Tree, freeze: Sequence[str]) -> Callable[[str], bool]:
-    """Whether a leaf of `tree` is trained: its name matches no pattern (`embed.*`) of `freeze`.
+    """Whether a name is that of a leaf of `tree` which no pattern (`embed.*`) of `freeze` matches.
 
     Raises:
         UserError: a pattern matches nothing, or the patterns leave nothing to train.
     """
     names = leaf_names(tree)
+    trained = set(names)
     for pattern in freeze:
-        if not fnmatch.filter(names, pattern):
+        found = fnmatch.filter(names, pattern)
+        if not found:
             raise UserError(
                 f"config.optimizer.freeze: {pattern!r} matches no weight; the weights are "
                 f"{', '.join(names)}"
             )
-
-    def chosen(name: str) -> bool:
-        return not any(fnmatch.fnmatchcase(name, pattern) for pattern in freeze)
-
-    if not any(map(chosen, names)):
+        trained -= set(found)
+    if not trained:
         raise UserError(f"config.optimizer.freeze={tuple(freeze)} leaves nothing to train")
-    return chosen
+    return trained.__contains__

@@ -12,6 +12,7 @@ from jaxllm.models.config import ModelConfig, RopeScaling
 from jaxllm.models.zoo import get_config
 
 NUMERICS = ("dtype", "param_dtype", "attention", "remat", "scan_unroll")
+_TUNING = ("lora", "kernels")
 
 
 def model_config_from_settings(settings: ConfigDict, *, vocab_size: int) -> ModelConfig:
@@ -25,7 +26,7 @@ def model_config_from_settings(settings: ConfigDict, *, vocab_size: int) -> Mode
     fields = {field.name: field for field in dataclasses.fields(ModelConfig)}
     changes = dict(settings.architecture)
     for name in changes:
-        if name not in fields or name in NUMERICS:
+        if name not in fields or name in NUMERICS + _TUNING:
             near = difflib.get_close_matches(name, fields, n=1) or ["hidden_size"]
             raise UserError(
                 f"config.model.architecture.{name} is no field of a model; did you mean {near[0]}?"

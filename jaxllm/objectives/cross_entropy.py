@@ -150,7 +150,8 @@ def _loss_and_gradients(form, hidden, kernel, targets, weights, *, by_kernel):
     start = (jnp.float32(0), jnp.zeros(kernel.shape, jnp.float32) if by_kernel else None)
     parts = _split(form.chunk, hidden, targets, weights)
     (total, kernel_grad), (hidden_grads, losses) = jax.lax.scan(body, start, parts)
-    kernel_grad = kernel_grad.astype(kernel.dtype) if by_kernel else None
+    if kernel_grad is not None:
+        kernel_grad = kernel_grad.astype(kernel.dtype)
     return total, (_joined(hidden_grads), kernel_grad, _joined(losses))
 
 

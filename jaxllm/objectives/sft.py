@@ -50,14 +50,21 @@ def sft_loss(
 
     Args:
         batch: `tokens`, `targets`, `segment_ids`, `positions` (int32) and `loss_weights`
-            (float32), each [B, T].
+            (float32), each [B, T]; with adapters that drop, `dropout_key`.
         loss_capacity: the most positions of any row that carry loss. Only that many per row are
             projected to the vocabulary; None projects all T.
 
     Returns:
         The weighted loss sum and the sum of weights, float32 scalars; nothing else to log.
     """
-    hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
+    hidden_BTD = forward(
+        params,
+        config,
+        batch["tokens"],
+        batch["positions"],
+        batch["segment_ids"],
+        batch.get("dropout_key"),
+    )
     where_BC = trained_positions(batch["loss_weights"], loss_capacity)
     hidden_BCD, targets_BC, weights_BC = (
         take_positions(array, where_BC)

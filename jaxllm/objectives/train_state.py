@@ -20,6 +20,7 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, init_params, logical_axes
+from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import combine, partition
 from jaxllm.parallel.rules import shardings
 
@@ -69,6 +70,17 @@ def fresh_params(config: ModelConfig, mesh: Mesh, seed: int) -> Params:
     return init(jax.random.key(seed))
 
 
+def fresh_adapters(config: ModelConfig, mesh: Mesh, seed: int) -> Params:
+    """The adapters of `config.lora` as they begin, without effect, born on their shards."""
+    layout = shardings(mesh, logical_axes(config), abstract_params(config))
+    layout, _ = partition(layout, is_adapter)
+
+    def init(key: jax.Array) -> Params:
+        return partition(init_params(config, key), is_adapter)[0]
+
+    return jax.jit(init, out_shardings=layout)(jax.random.key(seed))
+
+
 def fresh_state(params: Params, optimizer: optax.GradientTransformation, target: State) -> State:
     """The state of step 0 around given weights; `target` is its `abstract_state`."""
     layout = jax.tree.map(lambda leaf: leaf.sharding, target["opt_state"])
@@ -83,6 +95,9 @@ def make_train_step(
     loss: Loss,
     schedule: optax.Schedule,
     target: State,
+    *,
+    prepare: Callable[[Batch], Batch] = lambda batch: batch,
+    seed: int = 0,
 ) -> Callable[[State, Params, Batch], tuple[State, dict[str, jax.Array]]]:
     """A compiled `(state, frozen, batch) -> (state, metrics)`; the old state's memory is given up.
 
@@ -90,10 +105,19 @@ def make_train_step(
     those of the state alone. The batch holds arrays [A, B, T]. Gradients of the A micro-batches
     are summed and divided once by the weight of all of them, so that the number of micro-batches
     changes nothing; so are the sums the loss wants logged.
+
+    Args:
+        prepare: what has to see all micro-batches together; the loss gets its result, cut up.
+        seed: of what adapters drop. Where they do, a batch has a `dropout_key` for each part, which
+            follows from seed and step.
     """
+    drops = config.lora is not None and config.lora.dropout > 0
 
     def step(state: State, frozen: Params, batch: Batch) -> tuple[State, dict[str, jax.Array]]:
-        params = state["params"]
+        params, batch = state["params"], prepare(batch)
+        if drops:
+            key = jax.random.fold_in(jax.random.key(seed), state["step"])
+            batch = {**batch, "dropout_key": jax.random.split(key, len(batch["tokens"]))}
 
         def sums(params: Params, part: Batch) -> tuple[jax.Array, Any]:
             loss_sum, *rest = loss(combine(params, frozen), config, part)
@@ -105,7 +129,7 @@ def make_train_step(
             return jax.tree.map(jnp.add, total, gradient(params, part)), None
 
         first = jax.tree.map(lambda array: array[0], batch)
-        if batch["tokens"].shape[0] == 1:
+        if len(batch["tokens"]) == 1:
             total = gradient(params, first)
         else:
             like = jax.eval_shape(gradient, params, first)

@@ -23,6 +23,7 @@ RULES: dict[str, str | tuple[str, ...] | None] = {
     "ffn": "tensor",
     "positions": None,
     "norm": None,
+    "rank": None,
     # Activations.
     "batch": ("data", "fsdp"),
     "length": None,

@@ -18,6 +18,7 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.text.tokenizer import Tokenizer
+from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.model_files import write_model_files
 from jaxllm.weights.source_files import SourceFiles
 
@@ -38,6 +39,7 @@ class Checkpoints:
     Args:
         folder: where the steps go (`WORKDIR/checkpoints`); may be `gs://`.
         model_config, tokenizer, source_files: written beside the steps, for `load_model`.
+        base: of adapters, what they were trained on; written there too.
         keep_last: how many of the newest steps stay.
         keep_every: steps that are multiples of it stay for good; 0 for none.
         best_metric: the step where this entry of `metrics` is best stays too; "" for none.
@@ -51,6 +53,7 @@ class Checkpoints:
         model_config: ModelConfig,
         tokenizer: Tokenizer | None = None,
         source_files: SourceFiles | None = None,
+        base: BaseModel | None = None,
         keep_last: int = 1,
         keep_every: int = 0,
         best_metric: str = "",
@@ -64,7 +67,7 @@ class Checkpoints:
         if best_mode not in ("max", "min"):
             raise UserError(f'checkpoint.best_mode={best_mode!r} must be "max" or "min"')
         self.folder = _absolute(folder)
-        self._model = (model_config, tokenizer, source_files)
+        self._model = (model_config, tokenizer, source_files, base)
         self._best_metric = best_metric
         self._told: set[str] = set()
         policies: list[Any] = [preservation_policy.LatestN(keep_last)]

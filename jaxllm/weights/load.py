@@ -13,15 +13,19 @@ from etils import epath
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import abstract_params, logical_axes, num_params
+from jaxllm.models.lora import is_adapter, merged
+from jaxllm.models.partition import combine, partition
 from jaxllm.parallel.rules import shardings
 from jaxllm.text.ids_only import IdsOnly
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.text.tokenizer_settings import read_settings
 from jaxllm.weights import adapter
+from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.checkpoint import restore_params
+from jaxllm.weights.digest import weights_digest
 from jaxllm.weights.gguf_file import GgufFile
 from jaxllm.weights.hf_config import config_from_hf
-from jaxllm.weights.model_files import has_model_files, read_model_files
+from jaxllm.weights.model_files import has_model_files, read_base, read_model_files
 from jaxllm.weights.safetensors_folder import SafetensorsFolder, read_config
 from jaxllm.weights.source_files import SourceFiles, read_source_files
 from jaxllm.weights.tensors import TensorSource, assemble_params, float_dtype
@@ -58,12 +62,11 @@ def load_model(
     revision: str | None = None,
     needs_tokenizer: bool = True,
 ) -> Model:
-    """Load a model.
+    """Load a model; adapters are merged into their base model.
 
     Args:
         source: a Hugging Face folder, a hub id (`llm-jp/llm-jp-3-1.8b`), a `.gguf` file, a PEFT
-            LoRA folder (merged into its base model), or a run: its workdir, its `checkpoints`
-            folder, or one step of it.
+            LoRA folder, or a run: its workdir, its `checkpoints` folder, or one step of it.
         dtype: what it computes in.
         param_dtype: what the weights are kept in; None keeps the dtype they are stored in.
         mesh: where the weights go, sharded by the rules; None means the first device.
@@ -86,16 +89,15 @@ def load_model(
             "*.model; put the model's own beside its config.json"
         )
     _check_vocabulary(opened.tokenizer, config, opened.source)
-    layout = _layout(config, mesh)
     if opened.tensors is not None:
+        layout = jax.tree.map(lambda leaf: leaf.sharding, _placed(config, mesh))
         params = assemble_params(opened.tensors, config, layout, param_dtype)
         commit = opened.revision
+    elif opened.base is not None:
+        params, step = _merged(opened, opened.base, mesh, param_dtype)
+        config, commit = config.replace(lora=None, kernels="float"), f"step {step}"
     else:
-        target = jax.tree.map(
-            lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
-            abstract_params(config),
-            layout,
-        )
+        target = _placed(config, mesh)
         params, step = restore_params(opened.checkpoints, opened.step, target, param_dtype)
         commit = f"step {step}"
     stored = str(params["embed"]["tokens"].dtype)
@@ -111,9 +113,58 @@ def load_model(
     )
 
 
+def lasting_source(model: Model) -> str:
+    """What `load_model` finds this very model by, from any folder and after later checkpoints."""
+    path = epath.Path(model.source)
+    if not path.exists():
+        return model.source
+    word, _, step = (model.revision or "").partition(" ")
+    if word == "step" and path.name != step:
+        path = (path / CHECKPOINTS if (path / CHECKPOINTS).exists() else path) / step
+    return os.fspath(path.resolve())
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainedAdapter:
+    """The adapters of a run, without the model they stand on.
+
+    `params` are the leaves of `jaxllm.models.lora`, `config` is the base model's with `lora` set.
+    """
+
+    config: ModelConfig
+    params: dict[str, Any]
+    tokenizer: Tokenizer
+    base: BaseModel
+    source_files: SourceFiles
+
+
+def load_adapter(source: str | epath.PathLike) -> TrainedAdapter:
+    """The adapters in a run of ours: its workdir, its `checkpoints` folder, or one step of it.
+
+    Raises:
+        UserError: there is no such run, or it trained whole models.
+    """
+    opened = _open(source, None)
+    if opened.base is None:
+        raise UserError(
+            f"{opened.source} holds no adapters of a run: give the workdir of one with config.lora"
+        )
+    params, _ = _restored_adapters(opened, None)
+    return TrainedAdapter(
+        config=opened.config,
+        params=params,
+        tokenizer=opened.tokenizer,
+        base=opened.base,
+        source_files=opened.files,
+    )
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class _Opened:
-    """A model of which all but the weights was read: these lie in `tensors` or `checkpoints`."""
+    """A model of which all but the weights was read: these lie in `tensors` or `checkpoints`.
+
+    Checkpoints with a `base` hold adapters of it.
+    """
 
     config: ModelConfig
     tokenizer: Tokenizer
@@ -124,6 +175,36 @@ class _Opened:
     tensors: TensorSource | None = None
     checkpoints: epath.Path | None = None
     step: int | None = None
+    base: BaseModel | None = None
+
+
+def _merged(
+    opened: _Opened, base: BaseModel, mesh: jax.sharding.Mesh | None, param_dtype: str | None
+) -> tuple[dict[str, Any], int]:
+    """The weights of the base model with the adapters of a checkpoint, and its step."""
+    try:
+        model = load_model(
+            base.source,
+            param_dtype=base.param_dtype,
+            mesh=mesh,
+            revision=base.revision,
+            needs_tokenizer=False,
+        )
+    except UserError as error:
+        raise UserError(f"{opened.source} adapts a model that cannot be loaded: {error}") from error
+    base.check(weights_digest(model.params), adapter=opened.source, given=base.source)
+    adapters, step = _restored_adapters(opened, mesh)
+    assert opened.config.lora is not None
+    params = merged(combine(adapters, model.params), opened.config.lora)
+    dtype = param_dtype or base.param_dtype
+    return jax.tree.map(lambda leaf: leaf.astype(dtype), params), step
+
+
+def _restored_adapters(
+    opened: _Opened, mesh: jax.sharding.Mesh | None
+) -> tuple[dict[str, Any], int]:
+    target, _ = partition(_placed(opened.config, mesh), is_adapter)
+    return restore_params(opened.checkpoints, opened.step, target)
 
 
 def _open(source: str | epath.PathLike, revision: str | None) -> _Opened:
@@ -173,6 +254,7 @@ def _open_checkpoint(
         files=files,
         checkpoints=checkpoints,
         step=step,
+        base=read_base(checkpoints),
     )
 
 
@@ -216,8 +298,8 @@ def _open_adapter(folder: epath.Path) -> _Opened:
     base = _open(lora.base, lora.revision)
     if base.tensors is None:
         raise UserError(
-            f"{folder}: the base model {lora.base} is a jaxllm checkpoint; adapters are merged "
-            "into Hugging Face or GGUF models (jaxllm convert --to=hf makes one)"
+            f"{folder}: the base model {lora.base} is a jaxllm checkpoint; adapters of PEFT's are "
+            "merged into Hugging Face or GGUF models (jaxllm convert --to=hf makes one)"
         )
     return dataclasses.replace(
         base,
@@ -253,11 +335,19 @@ def _open_hub(name: str, revision: str | None) -> _Opened:
     return dataclasses.replace(opened, name=name, source=name, revision=path.name)
 
 
-def _layout(config: ModelConfig, mesh: jax.sharding.Mesh | None) -> Any:
+def _placed(config: ModelConfig, mesh: jax.sharding.Mesh | None) -> Any:
+    """The parameter tree as `jax.ShapeDtypeStruct`s with shardings."""
+    params = abstract_params(config)
     if mesh is not None:
-        return shardings(mesh, logical_axes(config), abstract_params(config))
-    first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
-    return jax.tree.map(lambda _: first, abstract_params(config))
+        layout = shardings(mesh, logical_axes(config), params)
+    else:
+        first = jax.sharding.SingleDeviceSharding(jax.devices()[0])
+        layout = jax.tree.map(lambda _: first, params)
+    return jax.tree.map(
+        lambda leaf, place: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=place),
+        params,
+        layout,
+    )
 
 
 def _has_tokenizer(folder: epath.Path) -> bool:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from typing import Any
 
 from etils import epath
 
 from jaxllm.errors import UserError
-from jaxllm.models.config import ModelConfig, RopeScaling
+from jaxllm.models.config import LoraConfig, ModelConfig, RopeScaling
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
+from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.source_files import (
     CONFIG,
     SourceFiles,
@@ -33,12 +35,14 @@ def write_model_files(
     config: ModelConfig,
     tokenizer: Tokenizer | None,
     source: SourceFiles | None,
+    base: BaseModel | None = None,
 ) -> None:
-    """Write `CHECKPOINTS/model`, unless it already says the same."""
+    """Write `CHECKPOINTS/model`, unless it already says the same; `base` is that of an adapter."""
     manifest = {
         "schema": _SCHEMA,
         "config": dataclasses.asdict(config),
         "tokenizer_digest": None if tokenizer is None else tokenizer.digest,
+        "base": None if base is None else dataclasses.asdict(base),
     }
     text = json.dumps(manifest, indent=2) + "\n"
     present = checkpoints / _FOLDER / _MANIFEST
@@ -67,14 +71,57 @@ def read_model_files(
         UserError: the manifest is of another version.
     """
     folder = checkpoints / _FOLDER
-    manifest = json.loads((folder / _MANIFEST).read_text())
-    if manifest.get("schema") != _SCHEMA:
-        raise UserError(
-            f"{folder / _MANIFEST} has schema {manifest.get('schema')!r}, this version reads "
-            f"{_SCHEMA!r}; load it with the version that wrote it"
-        )
+    manifest = _manifest(checkpoints)
     fields = dict(manifest["config"])
     if fields["rope_scaling"] is not None:
         fields["rope_scaling"] = RopeScaling(**fields["rope_scaling"])
+    if fields.get("lora") is not None:
+        lora = fields["lora"]
+        fields["lora"] = LoraConfig(**{**lora, "targets": tuple(lora["targets"])})
     tokenizer = None if manifest["tokenizer_digest"] is None else load_tokenizer(folder)
     return ModelConfig(**fields), tokenizer, read_source_files(folder, tokenizer)
+
+
+def read_base(checkpoints: epath.Path) -> BaseModel | None:
+    """What the adapters of `checkpoints` were trained on; None where these are whole models."""
+    base = _manifest(checkpoints).get("base")
+    return None if base is None else BaseModel(**base)
+
+
+def check_same_adapter(checkpoints: epath.Path, config: ModelConfig, base: BaseModel) -> None:
+    """Check that a run may go on from adapters saved before.
+
+    Raises:
+        UserError: they are of another kind, or stand on another base.
+    """
+    before = read_model_files(checkpoints)[0]
+    saved_base = read_base(checkpoints)
+    if saved_base is None or before.lora is None or config.lora is None:
+        raise UserError(
+            f"{checkpoints} holds whole models, and this run trains adapters: give it a workdir of "
+            "its own"
+        )
+    saved_base.check(base.digest, adapter=str(checkpoints), given=base.source)
+    for name in ("rank", "alpha", "targets", "rslora"):
+        there, here = getattr(before.lora, name), getattr(config.lora, name)
+        if there != here:
+            raise UserError(
+                f"{checkpoints} holds adapters with {name}={there}, and config.lora now says "
+                f"{here}: set it back, or give the run a workdir of its own"
+            )
+    if before.kernels != config.kernels:
+        raise UserError(
+            f"{checkpoints} was trained on a base in {before.kernels}, and config.lora.base is now "
+            f"{config.kernels}: set it back, or give the run a workdir of its own"
+        )
+
+
+def _manifest(checkpoints: epath.Path) -> dict[str, Any]:
+    path = checkpoints / _FOLDER / _MANIFEST
+    manifest = json.loads(path.read_text())
+    if manifest.get("schema") != _SCHEMA:
+        raise UserError(
+            f"{path} has schema {manifest.get('schema')!r}, this version reads "
+            f"{_SCHEMA!r}; load it with the version that wrote it"
+        )
+    return manifest
