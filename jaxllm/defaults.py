@@ -14,6 +14,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from jaxllm.input.mixture import MixtureEntry
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
 from jaxllm.parallel.mesh import MeshShape
@@ -34,8 +35,7 @@ def train_config() -> ConfigDict:
             # A tokenizer file or folder; "mini": the embedded suite's; empty: that of `init_from`.
             "tokenizer": "",
             "data_dir": "",
-            # What to train on. An entry: source, and optionally split, template, weight, repeat,
-            # max_examples (see mixture_entry).
+            # What to train on, by any names (see jaxllm.input.mixture.MixtureEntry).
             "mixture": {},
             "template": "chat",
             "input": {
@@ -97,12 +97,4 @@ def model_settings() -> dict[str, object]:
 
 def mixture_entry(source: str, **changes: object) -> dict[str, object]:
     """An entry of `config.mixture` with all its fields, so that each can be overridden."""
-    entry: dict[str, object] = {
-        "source": source,
-        "split": "train",
-        "template": "",
-        "weight": 0.0,
-        "repeat": 1,
-        "max_examples": 0,
-    }
-    return entry | changes
+    return dataclasses.asdict(MixtureEntry(source=source)) | changes

@@ -29,7 +29,7 @@ from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
 from jaxllm.input.provenance import check_same_order
-from jaxllm.input.report import describe_input, format_input
+from jaxllm.input.report import describe_input, format_examples, format_input
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_params
 from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
@@ -50,12 +50,13 @@ from jaxllm.observe.writer import Writer
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.rules import partition_spec
 from jaxllm.paths import resolve_data_dir
-from jaxllm.text.spans import describe
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.checkpoint import Checkpoints
 from jaxllm.weights.load import load_model
 from jaxllm.weights.source_files import SourceFiles
+
+_EXAMPLES_SHOWN = 3
 
 
 def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
@@ -88,10 +89,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     mixture, loss = _objective(config, tokenizer, data_dir)
     plan = mixture.plan
     _check_rows(config, mesh)
-    facts = describe_input(plan, mixture.sources)
-    _say(format_input(facts))
-    _say("the first example, its trained part marked:")
-    _say(describe(tokenizer, mixture.first_example()))
+    _say(format_input(describe_input(mixture)))
+    _say(format_examples(mixture.first_examples(_EXAMPLES_SHOWN), tokenizer))
 
     # ---- State ---------------------------------------------------------------------------------
     settings = OptimizerSettings(**config.optimizer)

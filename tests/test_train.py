@@ -118,7 +118,8 @@ def test_a_workdir_of_other_data_is_not_resumed(tiny_train_config, tmp_path):
     tiny_train_config.steps = 4
     train(tiny_train_config, tmp_path)
     tiny_train_config.seed = 1
-    with pytest.raises(UserError, match=r"checkpoint of step 4 .* order: seed was 0 and is 1\. Undo"):
+    reason = r"checkpoint of step 4 .* order: seed was 0 and is 1\. Undo"
+    with pytest.raises(UserError, match=reason):
         train(tiny_train_config, tmp_path)
 
 

@@ -9,12 +9,16 @@ import jax
 import numpy as np
 from etils import epath
 from jax.sharding import NamedSharding
+from ml_collections import ConfigDict
 
+from jaxllm.errors import UserError
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.input.batches import make_batch
+from jaxllm.input.mixture import read_held_out
 from jaxllm.input.plan import make_plan, plan_source
 from jaxllm.input.sources import read_source
 from jaxllm.input.tokenize import Truncation, tokenize
+from jaxllm.input.tokens import TokenizedSource
 from jaxllm.models.decoder import Params
 from jaxllm.objectives.sft import sft_loss
 from jaxllm.parallel.rules import partition_spec
@@ -24,10 +28,17 @@ from jaxllm.text.templates import get_template
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """Fields of an entry with `type="loss"`; `source` and `split` as in the mixture."""
+    """Fields of an entry with `type="loss"`.
 
-    source: str
+    Without a `source` the data is what the entries of `config.mixture` hold out of training, read
+    as the rest of them is; `max_examples` and `rows` alone are then asked for. `source`, `split`
+    and `held_out` are as in the mixture: with `held_out` only that share of the source.
+    `max_examples` are taken of each source.
+    """
+
+    source: str = ""
     split: str = "dev"
+    held_out: float = 0.0
     template: str = "chat"
     max_examples: int = 1000
     max_length: int = 2048
@@ -43,27 +54,18 @@ class LossEvaluator:
 
     def __init__(self, settings: LossSettings, context: EvalContext) -> None:
         self.context = context
-        examples = read_source(
-            settings.source,
-            split=settings.split,
-            data_dir=context.data_dir,
-            max_examples=settings.max_examples or None,
-        )
-        self._tokenized = tokenize(
-            examples,
-            get_template(settings.template, context.tokenizer),
-            context.tokenizer,
-            name=settings.source,
-            max_length=settings.max_length + 1,
-            truncation=settings.truncation,
-            bos=settings.bos,
-            data_dir=context.data_dir,
-        )
+        if settings.source:
+            sources, row_length = [_read(settings, context)], settings.max_length
+        else:
+            sources, row_length = _held_out_of_mixture(context)
+        if settings.max_examples:
+            sources = [source.first(settings.max_examples) for source in sources]
+        self._tokenized = sources
         self._plan = make_plan(
-            [plan_source(self._tokenized)],
+            [plan_source(source) for source in sources],
             seed=0,
             rows_per_step=settings.rows,
-            row_length=settings.max_length,
+            row_length=row_length,
             num_epochs=1,
         )
 
@@ -74,7 +76,7 @@ class LossEvaluator:
         del step, tokens, folder
         total, weight = 0.0, 0.0
         for index in range(self._plan.num_steps):
-            batch = make_batch(self._plan, index, [self._tokenized])
+            batch = make_batch(self._plan, index, self._tokenized)
             part, part_weight = _loss(params, self.context.model_config, self._place(batch))
             total, weight = total + float(part), weight + float(part_weight)
         return {"loss": total / weight}
@@ -84,6 +86,39 @@ class LossEvaluator:
             return {name: jax.numpy.asarray(array) for name, array in batch.items()}
         layout = NamedSharding(self.context.mesh, partition_spec(("batch", "length")))
         return jax.device_put(batch, layout)
+
+
+def _read(settings: LossSettings, context: EvalContext) -> TokenizedSource:
+    source = read_source(
+        settings.source,
+        split=settings.split,
+        data_dir=context.data_dir,
+        # Of a share held out nobody knows where the first ones stand.
+        max_examples=None if settings.held_out else settings.max_examples or None,
+    )
+    return tokenize(
+        source,
+        get_template(settings.template, context.tokenizer),
+        context.tokenizer,
+        name=settings.source,
+        max_length=settings.max_length + 1,
+        truncation=settings.truncation,
+        bos=settings.bos,
+        held_out=settings.held_out,
+        part="held_out" if settings.held_out else "train",
+        data_dir=context.data_dir,
+    )
+
+
+def _held_out_of_mixture(context: EvalContext) -> tuple[list[TokenizedSource], int]:
+    if not context.config.get("mixture"):
+        raise UserError(
+            "an evaluator of type loss without a source takes what config.mixture holds out of "
+            "training, and there is no mixture: set its source"
+        )
+    config = ConfigDict(context.config)
+    held_out = read_held_out(config, context.tokenizer, data_dir=context.data_dir)
+    return held_out, config.input.max_length
 
 
 @functools.partial(jax.jit, static_argnames="config")

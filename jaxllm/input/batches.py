@@ -11,7 +11,7 @@ import numpy as np
 
 from jaxllm.input.packing import ranges
 from jaxllm.input.plan import Plan
-from jaxllm.input.tokenize import TokenizedSource
+from jaxllm.input.tokens import TokenizedSource
 
 Batch = dict[str, np.ndarray]
 

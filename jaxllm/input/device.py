@@ -16,7 +16,7 @@ import numpy as np
 from jaxllm.errors import UserError
 from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import Plan
-from jaxllm.input.tokenize import TokenizedSource
+from jaxllm.input.tokens import TokenizedSource
 
 _AHEAD = 2
 _POLL_SECONDS = 0.1

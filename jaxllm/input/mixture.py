@@ -2,25 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 from jaxllm.input.plan import Plan, make_plan, plan_source
 from jaxllm.input.preferences import pair_source, tokenize_pairs, unfold_pairs
 from jaxllm.input.sources import read_source
-from jaxllm.input.tokenize import TokenizedSource, tokenize
+from jaxllm.input.tokenize import Part, tokenize
+from jaxllm.input.tokens import TokenizedSource
 from jaxllm.observe.progress import Progress
-from jaxllm.text.templates import Rendered, get_template
+from jaxllm.overrides import nearest_field
+from jaxllm.text.spans import Rendered
+from jaxllm.text.templates import get_template
 from jaxllm.text.tokenizer import Tokenizer
 
 # The capacity is part of a compiled shape: rounded up, so that like runs share a program.
 _CAPACITY_STEP = 16
+_DAY_SECONDS = 24 * 3600
+_barriers = itertools.count()
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class MixtureEntry:
+    """An entry of `config.mixture`.
+
+    Attributes:
+      source: what `read_source` takes.
+      split: which split of it.
+      template: the config's where it is empty.
+      weight: how often it is drawn from in relation to the other entries with a weight; 0: `repeat`
+        says it.
+      repeat: how many times an epoch passes over it.
+      max_examples: only so many from its start are read; 0: all.
+      held_out: the share of its examples that is never trained on, for the evaluator `loss`.
+      shuffle: whether each pass has an order of its own, or all the order of the source.
+      optional: whether the run goes on without it where its data is not here.
+    """
+
+    source: str = ""
+    split: str = "train"
+    template: str = ""
+    weight: float = 0.0
+    repeat: int = 1
+    max_examples: int = 0
+    held_out: float = 0.0
+    shuffle: bool = True
+    optional: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,17 +68,26 @@ class Mixture:
       sources: tokenized, in the order of the config's names.
       plan: which examples stand in which row of which step.
       loss_capacity: the most positions of any row that carry loss (None: up to all of them).
+      missing: why each optional entry that is left out is not here, by its name.
     """
 
     sources: tuple[TokenizedSource, ...]
     plan: Plan
     loss_capacity: int | None
+    missing: Mapping[str, str]
 
-    def first_example(self) -> Rendered:
-        """The first example of the first row, as it is trained on."""
-        source = self.sources[self.plan.source_ids[0]]
-        start, end = source.offsets[self.plan.example_ids[0] :][:2]
-        return Rendered(ids=source.ids[start:end], loss_weights=source.loss_weights[start:end])
+    def first_examples(self, count: int) -> list[tuple[str, Rendered]]:
+        """The first examples of the run with where they came from; from several sources, if any."""
+        _, firsts = np.unique(self.plan.source_ids, return_index=True)
+        entries = dict.fromkeys([*sorted(firsts.tolist()), *range(len(self.plan.source_ids))])
+        found = []
+        for entry in itertools.islice(entries, count):
+            source = self.sources[self.plan.source_ids[entry]]
+            example = self.plan.example_ids[entry]
+            place = slice(*source.offsets[example : example + 2])
+            rendered = Rendered(ids=source.ids[place], loss_weights=source.loss_weights[place])
+            found.append((f"{source.name}: {source.example_ids[example]}", rendered))
+        return found
 
 
 def read_mixture(
@@ -58,26 +104,31 @@ def read_mixture(
     Raises:
       UserError: no source, a source that cannot be read, or settings that contradict one another.
     """
-    if not len(config.mixture):
-        raise UserError(
-            "config.mixture is empty: name what to train on, for instance "
-            "--config.mixture.mine.source=jsonl:mine.jsonl"
-        )
+    entries = _entries(config)
     if (config.steps > 0) == (config.epochs > 0):
         raise UserError("set one of config.steps and config.epochs above 0, and leave the other 0")
     if pairs and config.input.packing == "concat":
         raise UserError(
             'config.input.packing="concat" would cut pairs apart: use "best_fit" or "none"'
         )
-    sources, planned = [], []
-    for name in config.mixture:
-        entry = config.mixture[name]
-        source = _tokenized(name, entry, config, tokenizer, data_dir, pairs)
+    sources, planned, missing = [], [], {}
+    for name, entry in entries.items():
+        try:
+            source = _read(name, entry, config, tokenizer, data_dir, pairs=pairs)
+        except MissingData as error:
+            if not entry.optional:
+                raise
+            missing[name] = str(error)
+            continue
         sources.append(source)
         as_planned = pair_source if pairs else plan_source
         planned.append(
-            as_planned(source, weight=entry.get("weight") or None, repeat=entry.get("repeat") or 1)
+            as_planned(
+                source, weight=entry.weight or None, repeat=entry.repeat, shuffle=entry.shuffle
+            )
         )
+    if not sources:
+        raise MissingData("; ".join(missing.values()))
     plan = make_plan(
         planned,
         seed=config.seed,
@@ -89,41 +140,128 @@ def read_mixture(
     )
     if pairs:
         plan = unfold_pairs(plan)
-    return Mixture(sources=tuple(sources), plan=plan, loss_capacity=loss_capacity(plan, sources))
+    return Mixture(
+        sources=tuple(sources),
+        plan=plan,
+        loss_capacity=loss_capacity(plan, sources),
+        missing=missing,
+    )
 
 
-def _tokenized(
+def read_held_out(
+    config: ConfigDict, tokenizer: Tokenizer, *, data_dir: str | os.PathLike[str]
+) -> list[TokenizedSource]:
+    """Reads what `config` holds out of training, tokenized as the rest is.
+
+    Raises:
+      UserError: nothing is held out, or it cannot be read.
+    """
+    entries = {name: entry for name, entry in _entries(config).items() if entry.held_out}
+    if not entries:
+        raise UserError(
+            "no entry of config.mixture holds anything out of training: set its held_out to a "
+            "share, such as 0.05"
+        )
+    found = []
+    for name, entry in entries.items():
+        with contextlib.ExitStack() as stack:
+            if entry.optional:
+                stack.enter_context(contextlib.suppress(MissingData))
+            found.append(_read(name, entry, config, tokenizer, data_dir, part="held_out"))
+    return found
+
+
+def _entries(config: ConfigDict) -> dict[str, MixtureEntry]:
+    if not len(config.mixture):
+        raise UserError(
+            "config.mixture is empty: name what to train on, for instance "
+            "--config.mixture.mine.source=jsonl:mine.jsonl"
+        )
+    return {name: _entry(name, config.mixture[name]) for name in config.mixture}
+
+
+def _entry(name: str, settings: Mapping[str, Any]) -> MixtureEntry:
+    where = f"config.mixture.{name}"
+    defaults = {field.name: field.default for field in dataclasses.fields(MixtureEntry)}
+    for field in settings:
+        if field not in defaults:
+            nearest = nearest_field(field, defaults)
+            hint = f"; did you mean {nearest}?" if nearest else f"; it has {', '.join(defaults)}"
+            raise UserError(f"{where} has no field {field}{hint}")
+    given = {field: value for field, value in settings.items() if value is not None}
+    for field, value in given.items():
+        kinds = (int, float) if isinstance(defaults[field], float) else (type(defaults[field]),)
+        if type(value) not in kinds:
+            raise UserError(f"{where}.{field} is {value!r}; write it like {defaults[field]!r}")
+    if not given.get("source"):
+        raise UserError(f"{where} has no source: --{where}.source=jsonl:FILE")
+    return MixtureEntry(**given)
+
+
+def _read(
     name: str,
-    entry: ConfigDict,
+    entry: MixtureEntry,
     config: ConfigDict,
     tokenizer: Tokenizer,
     data_dir: str | os.PathLike[str],
-    pairs: bool,
+    *,
+    part: Part = "train",
+    pairs: bool = False,
 ) -> TokenizedSource:
-    if not entry.get("source"):
-        raise UserError(
-            f"config.mixture.{name} has no source: --config.mixture.{name}.source=jsonl:FILE"
-        )
-    examples = read_source(
+    source = read_source(
         entry.source,
-        split=entry.get("split") or "train",
+        split=entry.split,
         data_dir=data_dir,
-        max_examples=entry.get("max_examples") or None,
+        max_examples=entry.max_examples or None,
     )
-    template = get_template(entry.get("template") or config.template, tokenizer)
+    template = get_template(entry.template or config.template, tokenizer)
+    settings = config.input
     common: dict[str, Any] = {
         "name": name,
-        "truncation": config.input.truncation,
-        "bos": config.input.bos,
+        "truncation": settings.truncation,
+        "bos": settings.bos,
+        "held_out": entry.held_out,
+        "part": part,
         "data_dir": data_dir,
     }
-    row_length = config.input.max_length
-    num_texts = (2 if pairs else 1) * len(examples)
-    with Progress(f"tokenizing {name}", total=num_texts, unit="examples") as bar:
+    row_length = settings.max_length
+    with (
+        _first_process_first(),
+        Progress(f"tokenizing {name}", total=source.contents.num_records, unit="examples") as bar,
+    ):
         common["progress"] = bar.update
         if pairs:
-            return tokenize_pairs(examples, template, tokenizer, row_length=row_length, **common)
-        return tokenize(examples, template, tokenizer, max_length=row_length + 1, **common)
+            return tokenize_pairs(source, template, tokenizer, row_length=row_length, **common)
+        # What is concatenated may be of any length: rows begin and end within examples.
+        is_cut = part == "train" and settings.packing == "concat"
+        max_length = None if is_cut else row_length + 1
+        return tokenize(source, template, tokenizer, max_length=max_length, **common)
+
+
+@contextlib.contextmanager
+def _first_process_first() -> Iterator[None]:
+    """Lets the first process do the block before the others, which then find it done.
+
+    That is where they share a data_dir; where each has a disk of its own, each does the work.
+    """
+    if jax.process_count() == 1:
+        yield
+        return
+    from orbax.checkpoint import multihost  # slow to import
+
+    wait = functools.partial(
+        multihost.sync_global_processes,
+        f"jaxllm: data {next(_barriers)}",
+        timeout=_DAY_SECONDS,
+        processes=set(range(jax.process_count())),
+    )
+    if jax.process_index() > 0:
+        wait()
+    try:
+        yield
+    finally:
+        if jax.process_index() == 0:
+            wait()
 
 
 def loss_capacity(plan: Plan, sources: Sequence[TokenizedSource]) -> int | None:

@@ -19,7 +19,7 @@ from jaxllm.errors import UserError
 from jaxllm.input.layout import lay_stream, lay_whole, trained_spans
 from jaxllm.input.order import SourceOrder, draws_per_epoch, epoch_draws
 from jaxllm.input.provenance import order_digest
-from jaxllm.input.tokenize import TokenizedSource
+from jaxllm.input.tokens import TokenizedSource
 
 # Raise it when the same arguments come to give another order.
 _PLAN_VERSION = 2

@@ -11,16 +11,17 @@ Legend: T row length in positions.
 from __future__ import annotations
 
 import dataclasses
-import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.input.packing import ranges
-from jaxllm.input.plan import Plan, PlanSource
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource, Truncation, tokenize
+from jaxllm.input.plan import Plan, PlanSource, plan_source
+from jaxllm.input.sources import Source
+from jaxllm.input.tokenize import Part, Truncation, tokenize
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 from jaxllm.text.example import Example
 from jaxllm.text.spans import BosPolicy
 from jaxllm.text.templates import Template
@@ -28,7 +29,7 @@ from jaxllm.text.tokenizer import Tokenizer
 
 
 def tokenize_pairs(
-    examples: Sequence[Example],
+    source: Source,
     template: Template,
     tokenizer: Tokenizer,
     *,
@@ -36,59 +37,65 @@ def tokenize_pairs(
     row_length: int,
     truncation: Truncation = "drop",
     bos: BosPolicy = "auto",
+    held_out: float = 0.0,
+    part: Part = "train",
     data_dir: epath.PathLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TokenizedSource:
     """Renders both conversations of every pair; only what follows the prompt they share has loss.
 
     Args:
-      examples: of one source, each with a `rejected` conversation.
       row_length: T, which the two together must fit in: they may have T + 2 tokens.
       truncation: what happens to a longer pair. "drop" leaves it out; "truncate" keeps the
         beginnings, of each at least half a row; "error" stops.
-      template, tokenizer, name, bos, data_dir, progress: as `tokenize` takes them.
+      source, template, tokenizer, name, bos, held_out, part, data_dir, progress: as `tokenize`
+        takes them; every example of the source has a `rejected` conversation.
 
     Returns:
       Two sequences a pair, its `counts` in pairs. A pair whose answers are the same, or of one of
       which a cut left nothing, is counted as `dropped_untrained`.
 
     Raises:
-      UserError: an example without a `rejected` conversation; a too long one under "error"; an
-        example the template cannot render; no pair left.
+      UserError: as `tokenize`; an example without a `rejected` conversation; no pair left.
     """
-    for example in examples:
-        if not example.rejected:
-            raise UserError(
-                f"{example.id} of {name} is no preference: it needs `chosen` and `rejected` answers"
-            )
-    source = tokenize(
-        [answer for example in examples for answer in _answers(example)],
+    tokenized = tokenize(
+        source,
         template,
         tokenizer,
         name=name,
-        max_length=sys.maxsize,  # what is too long shows in the two together
-        truncation="error",
+        max_length=None,  # what is too long shows in the two together
         bos=bos,
+        held_out=held_out,
+        part=part,
+        sequences=both_answers,
         data_dir=data_dir,
         progress=progress,
     )
-    return _fit(source, row_length, truncation)
+    return _fit(tokenized, row_length, truncation)
+
+
+def both_answers(pair: Example) -> tuple[Example, ...]:
+    """The two conversations of a pair, the chosen one first."""
+    if not pair.rejected:
+        raise UserError("the record is no preference: it needs `chosen` and `rejected` answers")
+    return (
+        Example(id=f"{pair.id} (chosen)", messages=pair.messages, num_given=pair.num_given),
+        Example(id=f"{pair.id} (rejected)", messages=pair.rejected, num_given=pair.num_given),
+    )
 
 
 def pair_source(
-    tokenized: TokenizedSource, *, weight: float | None = None, repeat: int = 1
+    tokenized: TokenizedSource,
+    *,
+    weight: float | None = None,
+    repeat: int = 1,
+    shuffle: bool = True,
 ) -> PlanSource:
     """Returns what a plan needs to know of a source of pairs, each one example to it."""
     # A sequence of n tokens takes n - 1 positions, and so does an example of the plan.
     lengths = tokenized.lengths.reshape(-1, 2).sum(axis=1) - 1
-    return PlanSource(
-        name=tokenized.name,
-        lengths=lengths,
-        weight=weight,
-        repeat=repeat,
-        digest=tokenized.digest,
-        origin=tokenized.origin,
-    )
+    source = plan_source(tokenized, weight=weight, repeat=repeat, shuffle=shuffle)
+    return dataclasses.replace(source, lengths=lengths, loss_weights=None)
 
 
 def unfold_pairs(plan: Plan) -> Plan:
@@ -106,13 +113,6 @@ def unfold_pairs(plan: Plan) -> Plan:
 def max_pairs(plan: Plan) -> int:
     """Returns the most pairs that a row of an unfolded plan holds."""
     return int(np.diff(plan.row_offsets).max()) // 2
-
-
-def _answers(pair: Example) -> tuple[Example, Example]:
-    return (
-        Example(id=f"{pair.id} (chosen)", messages=pair.messages, num_given=pair.num_given),
-        Example(id=f"{pair.id} (rejected)", messages=pair.rejected, num_given=pair.num_given),
-    )
 
 
 def _fit(source: TokenizedSource, row_length: int, truncation: Truncation) -> TokenizedSource:
@@ -138,11 +138,12 @@ def _fit(source: TokenizedSource, row_length: int, truncation: Truncation) -> To
     is_untrained = ~is_dropped & (~has_loss.all(axis=1) | _same(source.ids, starts, kept_lengths))
     pairs = np.flatnonzero(~is_dropped & ~is_untrained)
     counts = TokenizeCounts(
-        read=len(lengths),
+        read=source.counts.read,
         kept=len(pairs),
         truncated=int(np.sum(np.any(kept_lengths < lengths, axis=1)[pairs])),
         dropped_long=int(is_dropped.sum()),
-        dropped_untrained=int(is_untrained.sum()),
+        dropped_untrained=source.counts.dropped_untrained + int(is_untrained.sum()),
+        held_out=source.counts.held_out,
     )
     if not len(pairs):
         raise UserError(

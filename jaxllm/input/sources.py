@@ -1,12 +1,13 @@
-"""Read training examples from a file, a TensorFlow dataset, or one of the project's own corpora."""
+"""What a config's `source` names: a file, a TensorFlow dataset, or one of the project's corpora."""
 
 from __future__ import annotations
 
+import dataclasses
 import difflib
-import gzip
+import functools
+import hashlib
 import itertools
 import json
-import zlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -14,9 +15,64 @@ from etils import epath
 
 from jaxllm import corpora
 from jaxllm.errors import UserError
-from jaxllm.text.example import Example, example_from_record
+from jaxllm.input import records
+from jaxllm.input.records import Record, parse
+from jaxllm.text.example import Example
 
 _WILDCARDS = frozenset("*?[")
+_BLOCK = 1 << 22
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Contents:
+    """What a source holds, without parsing it.
+
+    Attributes:
+      digest: sha256 of the content and of the ids of the records.
+      num_records: about how many records there are, blank lines counted; None where nobody knows.
+    """
+
+    digest: str
+    num_records: int | None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Source:
+    """Training examples in the order they are stored; iterating reads them one after another.
+
+    Attributes:
+      spec: what names it in a config.
+      open: gives a fresh iterator over the records.
+      examine: finds out the contents; for files it reads them once.
+    """
+
+    spec: str
+    open: Callable[[], Iterator[Record]]
+    examine: Callable[[], Contents]
+
+    @functools.cached_property
+    def contents(self) -> Contents:
+        """What `examine` finds."""
+        return self.examine()
+
+    def records(self) -> Iterator[Record]:
+        """Yields the records as they stand there.
+
+        Raises UserError where there is none.
+        """
+        records = self.open()
+        first = next(records, None)
+        if first is None:
+            raise UserError(f"{self.spec} holds no example; name a source that holds some")
+        yield first
+        yield from records
+
+    def __iter__(self) -> Iterator[Example]:
+        """Yields the examples.
+
+        Raises UserError with file, line and reason at a record that is none.
+        """
+        return map(parse, self.records())
 
 
 def read_source(
@@ -25,8 +81,8 @@ def read_source(
     split: str = "train",
     data_dir: epath.PathLike,
     max_examples: int | None = None,
-) -> list[Example]:
-    """Reads the examples a config's source names, in the order they are stored.
+) -> Source:
+    """Finds what `spec` names; nothing is read yet.
 
     Args:
       spec: "jsonl:PATH" (also gzipped), "parquet:PATH", "tfds:NAME" or the name of a corpus of
@@ -35,34 +91,55 @@ def read_source(
         of `example_from_record`.
       split: which split; of files it only fills in `{split}`.
       data_dir: where prepared corpora and TensorFlow datasets lie.
-      max_examples: stop after so many.
+      max_examples: stop after so many records.
 
     Raises:
-      UserError: nothing found, an unknown spec, or a record that is no example (told with file,
-        line and reason).
+      UserError: nothing found, or an unknown spec.
     """
     if max_examples is not None and max_examples < 1:
         raise UserError(f"{spec}: max_examples is {max_examples}; set it to 1 or more, or to None")
     kind, colon, rest = spec.partition(":")
     if kind == "jsonl" and colon:
-        examples = _read_files(rest, split, _read_jsonl)
+        source = _files(spec, rest.replace("{split}", split), records.jsonl_records)
     elif kind == "parquet" and colon:
-        examples = _read_files(rest, split, _read_parquet)
+        source = _files(spec, rest.replace("{split}", split), records.parquet_records)
     elif kind == "tfds" and colon:
-        examples = _read_tfds(rest, split, epath.Path(data_dir))
+        source = _tfds(spec, rest, split, epath.Path(data_dir))
     else:
-        examples = _read_corpus(spec, split, epath.Path(data_dir))
-    found = list(itertools.islice(examples, max_examples))
-    if not found:
-        raise UserError(f"{spec} (split {split!r}) holds no example; name a source that holds some")
-    return found
+        source = _corpus(spec, split, epath.Path(data_dir))
+    if max_examples is None:
+        return source
+
+    def examine() -> Contents:
+        digest, known = source.contents.digest, source.contents.num_records
+        return Contents(
+            digest=_digest([digest, max_examples]),
+            num_records=max_examples if known is None else min(known, max_examples),
+        )
+
+    return Source(
+        spec=spec, open=lambda: itertools.islice(source.open(), max_examples), examine=examine
+    )
 
 
-def _read_files(
-    pattern: str, split: str, reader: Callable[[epath.Path], Iterator[Example]]
-) -> Iterator[Example]:
-    for path in _matching_paths(pattern.replace("{split}", split)):
-        yield from reader(path)
+def _files(spec: str, pattern: str, read: Callable[[epath.Path], Iterator[Record]]) -> Source:
+    paths = _matching_paths(pattern)
+
+    def examine() -> Contents:
+        digests, counts = [], []
+        for path in paths:
+            digest, lines = _digest_and_lines(path)
+            digests.append([path.name, digest])
+            is_parquet = read is records.parquet_records
+            counts.append(records.parquet_length(path) if is_parquet else lines)
+        is_packed = any(path.suffix == ".gz" for path in paths)
+        return Contents(digest=_digest(digests), num_records=None if is_packed else sum(counts))
+
+    return Source(
+        spec=spec,
+        open=lambda: itertools.chain.from_iterable(map(read, paths)),
+        examine=examine,
+    )
 
 
 def _matching_paths(pattern: str) -> list[epath.Path]:
@@ -82,54 +159,22 @@ def _matching_paths(pattern: str) -> list[epath.Path]:
     return matches
 
 
-def _read_jsonl(path: epath.Path) -> Iterator[Example]:
-    for number, line in enumerate(_lines(path), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}, line {number}"
-        try:
-            record = json.loads(line)
-        except UnicodeError as error:
-            raise UserError(f"{place}: not valid UTF-8 text ({error})") from error
-        except ValueError as error:
-            hint = "; one JSON object a line is wanted" if number == 1 else ""
-            raise UserError(f"{place}: not valid JSON ({error}){hint}") from error
-        yield _example(record, id=f"{path.name}:{number}", place=place)
-
-
-def _lines(path: epath.Path) -> Iterator[bytes]:
-    with path.open("rb") as raw:
-        if path.suffix != ".gz":
-            yield from raw
-            return
-        try:
-            with gzip.open(raw) as lines:
-                yield from lines
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise UserError(f"{path}: damaged gzip file ({error}); fetch it again") from error
-
-
-def _read_parquet(path: epath.Path) -> Iterator[Example]:
-    import pyarrow.parquet  # slow to import
-
+def _digest_and_lines(path: epath.Path) -> tuple[str, int]:
+    """Returns the sha256 of a file and the number of its lines."""
+    digest, lines, block = hashlib.sha256(), 0, b"\n"
     with path.open("rb") as file:
-        try:
-            for row, record in enumerate(_parquet_records(pyarrow.parquet.ParquetFile(file))):
-                # A column is null where a record of another shape has no such field.
-                record = {key: value for key, value in record.items() if value is not None}
-                yield _example(record, id=f"{path.name}:{row}", place=f"{path}, row {row}")
-        except (pyarrow.ArrowException, OSError) as error:  # OSError: a page that is damaged
-            raise UserError(f"{path}: not a readable Parquet file ({error})") from error
+        while more := file.read(_BLOCK):
+            digest.update(more)
+            lines += more.count(b"\n")
+            block = more
+    return digest.hexdigest(), lines + (not block.endswith(b"\n"))
 
 
-def _parquet_records(file: Any) -> Iterator[dict[str, Any]]:
-    # Group by group: a batch over two of them fails where nested columns hold dictionaries.
-    for group in range(file.num_row_groups):
-        for batch in file.iter_batches(batch_size=4096, row_groups=[group]):
-            yield from batch.to_pylist()
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value).encode()).hexdigest()
 
 
-def _read_tfds(name: str, split: str, data_dir: epath.Path) -> Iterator[Example]:
+def _tfds(spec: str, name: str, split: str, data_dir: epath.Path) -> Source:
     import tensorflow_datasets as tfds
 
     try:
@@ -140,36 +185,16 @@ def _read_tfds(name: str, split: str, data_dir: epath.Path) -> Iterator[Example]
             f"tfds:{name} (split {split!r}) cannot be read from {data_dir}: {reason} "
             "(it must be prepared there, with file_format='array_record')"
         ) from error
-    for row in range(len(rows)):
-        record = {field: _to_text(value) for field, value in rows[row].items()}
-        yield _example(record, id=f"{name}:{row}", place=f"tfds:{name}, row {row}")
+
+    def examine() -> Contents:
+        files = sorted(epath.Path(rows.dataset_info.data_dir).iterdir())
+        digests = [[path.name, _digest_and_lines(path)[0]] for path in files]
+        return Contents(digest=_digest([name, split, digests]), num_records=len(rows))
+
+    return Source(spec=spec, open=lambda: records.tfds_records(name, rows), examine=examine)
 
 
-def _to_text(value: Any) -> Any:
-    """Undoes what TFDS does to JSON: bytes, arrays, and a list of dicts as a dict of lists."""
-    if isinstance(value, bytes):
-        return _decoded(value)
-    if isinstance(value, dict):
-        fields = {key: _to_text(field) for key, field in value.items()}
-        if not all(isinstance(field, list) for field in fields.values()):
-            return fields  # one dict, no list of them
-        rows = zip(*fields.values(), strict=False)
-        return [dict(zip(fields, row, strict=True)) for row in rows]
-    if hasattr(value, "tolist"):
-        return _to_text(value.tolist())
-    if isinstance(value, list):
-        return [_to_text(item) for item in value]
-    return value
-
-
-def _decoded(value: bytes) -> str | bytes:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value  # an image, say: in its way only where a text is wanted
-
-
-def _read_corpus(spec: str, split: str, data_dir: epath.Path) -> Iterator[Example]:
+def _corpus(spec: str, split: str, data_dir: epath.Path) -> Source:
     name = spec.removeprefix("jaster/")
     known = corpora.names()
     if name not in known:
@@ -178,16 +203,15 @@ def _read_corpus(spec: str, split: str, data_dir: epath.Path) -> Iterator[Exampl
             f"unknown source {spec!r}; write jsonl:PATH, parquet:PATH, tfds:NAME, or the name of a"
             f" corpus that `jaxllm data list` shows{near and f', such as {near}'}"
         )
-    for row in corpora.load(name, split, data_dir=data_dir):
-        is_text = "messages" not in row and not (row["instruction"] or row["input"])
-        record = {"text": row["output"]} if is_text else row
-        yield _example(record, id=row["id"], place=f"{name}, row {row['index']}")
-
-
-def _example(record: Any, *, id: str, place: str) -> Example:
-    if not isinstance(record, dict):
-        raise UserError(f"{place}: a {type(record).__name__} where a JSON object is wanted")
-    try:
-        return example_from_record(record, id=id)
-    except UserError as error:
-        raise UserError(f"{place}: {error}") from error
+    info = corpora.info(name, data_dir)
+    load = functools.partial(corpora.load, name, split, data_dir=data_dir)
+    if split not in info["splits"]:
+        load()  # says why
+    contents = Contents(
+        digest=_digest([name, split, info["sha256"][split]]), num_records=info["splits"][split]
+    )
+    return Source(
+        spec=spec,
+        open=lambda: records.corpus_records(name, load()),
+        examine=lambda: contents,
+    )

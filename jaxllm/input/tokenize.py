@@ -1,295 +1,274 @@
-"""Render examples into flat arrays of token ids and loss weights, once, with a cache on disk."""
+"""Render a source's records into token ids and loss weights: once, in parallel, kept on disk."""
 
 from __future__ import annotations
 
 import dataclasses
 import functools
 import hashlib
+import importlib.metadata
+import itertools
 import json
-import os
-import uuid
-import zipfile
-import zlib
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from etils import epath
 
+import jaxllm
 from jaxllm.errors import UserError
-from jaxllm.text.example import Example
+from jaxllm.input.held_out import is_held_out
+from jaxllm.input.records import Record, parse
+from jaxllm.input.sources import Source
+from jaxllm.input.token_store import read_tokens, write_tokens
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource, TokenPart, join_parts
+from jaxllm.input.workers import Workers, num_cpus
+from jaxllm.text.example import Example, Message
 from jaxllm.text.spans import BosPolicy, Rendered
 from jaxllm.text.templates import Template
 from jaxllm.text.tokenizer import Tokenizer
 
-# Raise it when this file changes what it writes for the same input.
-_CACHE_VERSION = 1
-_PROGRESS_EVERY = 256
-_NUM_PROBES = 8
+_CHUNK = 256  # records rendered at a time
+# So much is rendered before other processes are started, which takes them half a second.
+_ALONE_SECONDS = 1.0
+_MAX_PROCESSES = 32  # beyond them, reading the records is what takes the time
+# Rooms and libraries whose code decides what tokens come out.
+_ROOMS = ("text", "input")
+_LIBRARIES = ("jinja2", "sentencepiece", "tokenizers")
+
+_NO_IDS, _NO_WEIGHTS = np.zeros(0, np.int32), np.zeros(0, np.float32)
 
 Truncation = Literal["drop", "truncate", "error"]
+Part = Literal["train", "held_out"]
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class TokenizeCounts:
-    """What became of a source's examples; `read` is the sum of kept and dropped ones.
-
-    `truncated` are among the kept. `dropped_untrained` have no token with a loss weight, be it
-    from the start or because the cut took all of them.
-    """
-
-    read: int
-    kept: int
-    truncated: int
-    dropped_long: int
-    dropped_untrained: int
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class TokenizedSource:
-    """All examples of one source, end to end: example i is `ids[offsets[i]:offsets[i + 1]]`.
-
-    Attributes:
-      name: what the plan shuffles by and the reports print.
-      ids: int32 [tokens].
-      loss_weights: float32 [tokens]; the weight of predicting the token at the same place.
-      offsets: int64 [examples + 1].
-      example_ids: where each example came from, for messages.
-      counts: how many were kept, cut, dropped.
-      origin: what the tokens were made from, by the names of `provenance.CAUSES`.
-      reference_log_probs: float32 [tokens], what another model says of the token at the same place
-        (see `jaxllm.objectives.reference`), where it was asked.
-    """
-
-    name: str
-    ids: np.ndarray
-    loss_weights: np.ndarray
-    offsets: np.ndarray
-    example_ids: tuple[str, ...]
-    counts: TokenizeCounts
-    origin: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-    reference_log_probs: np.ndarray | None = None
-
-    @functools.cached_property
-    def digest(self) -> str:
-        """The sha256 of the tokens and their weights."""
-        digest = hashlib.sha256(np.ascontiguousarray(self.ids, "<i4").data)
-        digest.update(np.ascontiguousarray(self.loss_weights, "<f4").data)
-        return digest.hexdigest()
-
-    @property
-    def lengths(self) -> np.ndarray:
-        """Tokens of each example, int64 [examples]."""
-        return np.diff(self.offsets)
-
-    @property
-    def num_trained_tokens(self) -> int:
-        """Tokens with a loss weight above 0."""
-        return int(np.count_nonzero(self.loss_weights > 0))
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Settings:
-    max_length: int
-    truncation: Truncation
-    bos: BosPolicy
+def whole(example: Example) -> tuple[Example, ...]:
+    """The example as its only sequence of tokens."""
+    return (example,)
 
 
 def tokenize(
-    examples: Sequence[Example],
+    source: Source,
     template: Template,
     tokenizer: Tokenizer,
     *,
     name: str,
-    max_length: int,
+    max_length: int | None,
     truncation: Truncation = "drop",
     bos: BosPolicy = "auto",
+    held_out: float = 0.0,
+    part: Part = "train",
+    sequences: Callable[[Example], tuple[Example, ...]] = whole,
     data_dir: epath.PathLike | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> TokenizedSource:
     """Renders every example with the template and lays the results end to end.
 
     Args:
-      examples: of one source.
+      source: where the records come from.
       template: has `name` and `render(tokenizer, messages, bos=)`.
       tokenizer: has `digest`.
       name: the source's name.
-      max_length: most tokens an example may have; a row of T positions holds T + 1 tokens.
+      max_length: most tokens an example may have, or None; a row of T positions holds T + 1.
       truncation: what happens to a longer one. "drop" leaves it out; "truncate" keeps its first
         `max_length` tokens, so the end of the last answer and its end-of-text token are lost
         while the prompt stays whole, and drops it when no trained token is left; "error" stops.
       bos: "auto", "always" or "never", as the template takes it.
+      held_out: the share of the examples that is kept out of training (see `is_held_out`).
+      part: whether those, or the others, are wanted.
+      sequences: what an example is made of, each to be rendered for itself, kept or dropped
+        together; a function of a module, so that other processes can be told.
       data_dir: the result is kept in `data_dir/cache` under a key of everything it depends on,
         and read from there the next time; None turns the cache off.
-      progress: called with the number of examples done since its last call.
+      progress: called with the number of records done since its last call.
 
     Raises:
-      UserError: a too long example under "error"; an example the template cannot render; no
-        trained token in the whole source.
+      UserError: a record that is no example, or cannot be rendered; a too long one under "error";
+        no trained token in the whole source; a full disk.
     """
     if truncation not in ("drop", "truncate", "error"):
         raise UserError(f'truncation is {truncation!r}; write "drop", "truncate" or "error"')
-    if max_length < 2:
+    if max_length is not None and max_length < 2:
         raise UserError(f"max_length is {max_length}; an example needs at least 2 tokens")
-    settings = _Settings(max_length=max_length, truncation=truncation, bos=bos)
-    path = None
-    if data_dir is not None:
-        key = _cache_key(examples, template, tokenizer, settings)
-        path = epath.Path(data_dir) / "cache" / f"tokens-{key[:32]}.npz"
-        cached = _read_cache(path, name, len(examples))
-        if cached is not None:
-            if progress:
-                progress(len(examples))
-            return cached
-    result = _render_all(examples, template, tokenizer, settings, name, progress)
-    if path is not None:
-        _write_cache(path, result)
-    return result
+    if not 0 <= held_out < 1:
+        raise UserError(f"held_out is {held_out}; it is a share, such as 0.05")
+    render = _Render(
+        template=template,
+        tokenizer=tokenizer,
+        max_length=max_length,
+        truncation=truncation,
+        bos=bos,
+        held_out=held_out,
+        part=part,
+        sequences=sequences,
+    )
+    origin = render.origin(source)
+    if data_dir is None:
+        return join_parts(_parts(source, render, name, progress), name=name, origin=origin)
+    folder = epath.Path(data_dir) / "cache" / f"tokens-{render.key(origin)[:32]}"
+    kept = read_tokens(folder, name=name, origin=origin)
+    if kept is None:
+        write_tokens(folder, _parts(source, render, name, progress))
+        kept = read_tokens(folder, name=name, origin=origin)
+        if kept is None:
+            raise UserError(f"{folder} does not hold what was just written; is the disk damaged?")
+    elif progress:
+        progress(kept.counts.read)
+    return kept
 
 
-def _render(example: Example, template: Template, tokenizer: Tokenizer, bos: BosPolicy) -> Rendered:
-    given = example.messages[: example.num_given]
-    try:
-        rendered = template.render(tokenizer, example.messages, bos=bos)
-        if any(message.role == "assistant" for message in given):
-            rendered.loss_weights[: len(template.prompt_ids(tokenizer, given, bos=bos))] = 0
-    except UserError as error:
-        raise UserError(f"{example.id}: {error}") from error
-    return rendered
+def _parts(
+    source: Source, render: _Render, name: str, progress: Callable[[int], None] | None
+) -> Iterator[TokenPart]:
+    """Yields the source part by part, rendered here at first and then by several processes."""
+    counts = TokenizeCounts(read=0, kept=0, truncated=0, dropped_long=0, dropped_untrained=0)
+    for part in _rendered(source, render):
+        counts += part.counts
+        if progress:
+            progress(part.counts.read)
+        yield part
+    if not counts.kept:
+        raise UserError(render.why_nothing_is_left(name, counts))
 
 
-def _render_all(
-    examples: Sequence[Example],
-    template: Template,
-    tokenizer: Tokenizer,
-    settings: _Settings,
-    name: str,
-    progress: Callable[[int], None] | None,
-) -> TokenizedSource:
-    max_length = settings.max_length
-    ids, loss_weights, example_ids = [], [], []
-    truncated = dropped_long = dropped_untrained = 0
-    for index, example in enumerate(examples, start=1):
-        if progress and (index % _PROGRESS_EVERY == 0 or index == len(examples)):
-            progress((index - 1) % _PROGRESS_EVERY + 1)
-        rendered = _render(example, template, tokenizer, settings.bos)
-        is_long = len(rendered.ids) > max_length
-        if is_long and settings.truncation == "error":
-            raise UserError(
-                f"{example.id} of {name} has {len(rendered.ids)} tokens, more than max_length "
-                f'{max_length}; raise max_length, or set truncation to "drop" or "truncate"'
-            )
-        if is_long and settings.truncation == "drop":
-            dropped_long += 1
-            continue
-        # The first token has no predecessor, so its weight can train nothing.
-        if not np.any(rendered.loss_weights[1:max_length] > 0):
-            dropped_untrained += 1
-            continue
-        truncated += is_long
-        ids.append(rendered.ids[:max_length])
-        loss_weights.append(rendered.loss_weights[:max_length])
-        example_ids.append(example.id)
-    if not ids:
-        raise UserError(
-            f"{name}: none of its {len(examples)} examples has a token to train on "
-            f"({dropped_long} are longer than max_length {max_length}, {dropped_untrained} have "
-            f"no trained token within it); raise max_length or check the template {template.name}"
+def _rendered(source: Source, render: _Render) -> Iterator[TokenPart]:
+    records = source.records()
+    chunks = iter(lambda: tuple(itertools.islice(records, _CHUNK)), ())
+    began = time.monotonic()
+    for chunk in chunks:
+        yield render(chunk)
+        if time.monotonic() - began > _ALONE_SECONDS:
+            break
+    num_processes = min(num_cpus(), _MAX_PROCESSES)
+    if num_processes == 1:
+        yield from map(render, chunks)
+        return
+    first = next(chunks, None)
+    if first is not None:
+        with Workers(render, num_processes) as workers:
+            yield from workers.map(itertools.chain([first], chunks))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Render:
+    """From records to tokens: all that tokens depend on beside the records."""
+
+    template: Template
+    tokenizer: Tokenizer
+    max_length: int | None
+    truncation: Truncation
+    bos: BosPolicy
+    held_out: float
+    part: Part
+    sequences: Callable[[Example], tuple[Example, ...]]
+
+    def __call__(self, records: Sequence[Record]) -> TokenPart:
+        """Renders a stretch of records."""
+        found: list[Rendered] = []
+        example_ids: list[str] = []
+        counts = dict.fromkeys(("truncated", "dropped_long", "dropped_untrained", "held_out"), 0)
+        for record in records:
+            example = parse(record)
+            if is_held_out(example, self.held_out) != (self.part == "held_out"):
+                counts["held_out"] += 1
+                continue
+            sequences, rendered = self._sequences(record.place, example)
+            is_long = self.max_length and max(len(r.ids) for r in rendered) > self.max_length
+            if is_long and self.truncation == "error":
+                raise UserError(
+                    f"{record.place}: the example has {max(len(r.ids) for r in rendered)} tokens, "
+                    f"more than max_length {self.max_length}; raise max_length, or set truncation "
+                    'to "drop" or "truncate"'
+                )
+            if is_long and self.truncation == "drop":
+                counts["dropped_long"] += 1
+                continue
+            cut = [_first(r, self.max_length) for r in rendered]
+            # The first token has no predecessor, so its weight can train nothing.
+            if not all(np.any(r.loss_weights[1:] > 0) for r in cut):
+                counts["dropped_untrained"] += 1
+                continue
+            counts["truncated"] += bool(is_long)
+            found += cut
+            example_ids += [sequence.id for sequence in sequences]
+        dropped = sum(counts.values()) - counts["truncated"]
+        return TokenPart(
+            ids=np.concatenate([_NO_IDS, *(r.ids for r in found)]),
+            loss_weights=np.concatenate([_NO_WEIGHTS, *(r.loss_weights for r in found)]),
+            lengths=np.array([len(r.ids) for r in found], np.int64),
+            example_ids=tuple(example_ids),
+            counts=TokenizeCounts(read=len(records), kept=len(records) - dropped, **counts),
         )
-    return TokenizedSource(
-        name=name,
-        ids=np.concatenate(ids).astype(np.int32),
-        loss_weights=np.concatenate(loss_weights).astype(np.float32),
-        offsets=np.cumsum([0, *map(len, ids)], dtype=np.int64),
-        example_ids=tuple(example_ids),
-        counts=TokenizeCounts(
-            read=len(examples),
-            kept=len(ids),
-            truncated=truncated,
-            dropped_long=dropped_long,
-            dropped_untrained=dropped_untrained,
-        ),
-    )
+
+    def _sequences(
+        self, place: str, example: Example
+    ) -> tuple[tuple[Example, ...], list[Rendered]]:
+        try:
+            sequences = self.sequences(example)
+            return sequences, [self._rendered(sequence) for sequence in sequences]
+        except UserError as error:
+            raise UserError(f"{place}: {error}") from None
+
+    def _rendered(self, example: Example) -> Rendered:
+        rendered = self.template.render(self.tokenizer, example.messages, bos=self.bos)
+        given = example.messages[: example.num_given]
+        if any(message.role == "assistant" for message in given):
+            prompt = self.template.prompt_ids(self.tokenizer, given, bos=self.bos)
+            rendered.loss_weights[: len(prompt)] = 0
+        return rendered
+
+    def origin(self, source: Source) -> dict[str, Any]:
+        """What the tokens are made from, by the names of `provenance.CAUSES`."""
+        probe = (
+            Message(role="user", content="1", context="2"),
+            Message(role="assistant", content="3"),
+        )
+        written = self.template.render(self.tokenizer, probe, bos="never").ids
+        return {
+            "data": source.contents.digest,
+            "template": f"{self.template.name} {hashlib.sha256(written.tobytes()).hexdigest()[:8]}",
+            "tokenizer": self.tokenizer.digest,
+            "max_length": self.max_length,
+            "truncation": self.truncation,
+            "bos": self.bos,
+            "held_out": self.held_out,
+        }
+
+    def key(self, origin: Mapping[str, Any]) -> str:
+        """The sha256 of all that the tokens depend on, the code that makes them included."""
+        sequences = f"{self.sequences.__module__}.{self.sequences.__qualname__}"
+        depends_on = {**origin, "part": self.part, "sequences": sequences, "code": _code_digest()}
+        return hashlib.sha256(json.dumps(depends_on, sort_keys=True).encode()).hexdigest()
+
+    def why_nothing_is_left(self, name: str, counts: TokenizeCounts) -> str:
+        """Says what became of all the examples of a source."""
+        if counts.held_out == counts.read:
+            left = "held out" if self.part == "held_out" else "left to train on"
+            return (
+                f"{name}: with held_out={self.held_out} none of its {counts.read} examples is "
+                f"{left}; choose another share"
+            )
+        return (
+            f"{name}: none of its {counts.read - counts.held_out} examples has a token to train on "
+            f"({counts.dropped_long} are longer than max_length {self.max_length}, "
+            f"{counts.dropped_untrained} have no trained token within it); raise max_length or "
+            f"check the template {self.template.name}"
+        )
 
 
-def _cache_key(
-    examples: Sequence[Example], template: Template, tokenizer: Tokenizer, settings: _Settings
-) -> str:
-    header = {
-        "cache_version": _CACHE_VERSION,
-        "template": template.name,
-        "tokenizer": tokenizer.digest,
-        **dataclasses.asdict(settings),
-    }
-    digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
-    for part in _example_bytes(examples):
-        digest.update(part)
-    # A few fresh renderings stand for the code of template and tokenizer: an edit there must not
-    # meet the tokens of yesterday.
-    for example in examples[:: max(1, len(examples) // _NUM_PROBES)]:
-        rendered = _render(example, template, tokenizer, settings.bos)
-        digest.update(np.asarray(rendered.ids, np.int32).tobytes())
-        digest.update(np.asarray(rendered.loss_weights, np.float32).tobytes())
+def _first(rendered: Rendered, length: int | None) -> Rendered:
+    return Rendered(ids=rendered.ids[:length], loss_weights=rendered.loss_weights[:length])
+
+
+@functools.cache
+def _code_digest() -> str:
+    """The sha256 of the code that makes tokens of records, and of its libraries' versions."""
+    root = Path(jaxllm.__file__).parent
+    digest = hashlib.sha256()
+    for room in _ROOMS:
+        for file in sorted((root / room).glob("*.py")):
+            digest.update(file.read_bytes())
+    for library in _LIBRARIES:
+        digest.update(importlib.metadata.version(library).encode())
     return digest.hexdigest()
-
-
-def _example_bytes(examples: Sequence[Example]) -> Iterator[bytes]:
-    for example in examples:
-        messages = [(m.role, m.content, m.context) for m in example.messages]
-        yield json.dumps([example.id, messages, example.num_given]).encode() + b"\n"
-
-
-def _write_cache(path: epath.Path, source: TokenizedSource) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    about = {
-        "example_ids": source.example_ids,
-        "counts": dataclasses.asdict(source.counts),
-    }
-    # Several hosts may write the same key at once; each writes a file of its own and the last
-    # rename wins, with the same content.
-    unfinished = path.parent / f"{path.stem}-{os.getpid()}-{uuid.uuid4().hex}.unfinished"
-    try:
-        with unfinished.open("wb") as file:
-            np.savez(
-                file,
-                ids=source.ids,
-                loss_weights=source.loss_weights,
-                offsets=source.offsets,
-                about=np.frombuffer(json.dumps(about).encode(), np.uint8),
-            )
-        unfinished.replace(path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def _read_cache(path: epath.Path, name: str, num_read: int) -> TokenizedSource | None:
-    """Returns None for a file that is missing or damaged, so that it is written anew."""
-    if not path.exists():
-        return None
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
-            about = json.loads(arrays["about"].tobytes())
-            source = TokenizedSource(
-                name=name,
-                ids=arrays["ids"],
-                loss_weights=arrays["loss_weights"],
-                offsets=arrays["offsets"],
-                example_ids=tuple(about["example_ids"]),
-                counts=TokenizeCounts(**about["counts"]),
-            )
-    except (
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        TypeError,
-        zipfile.BadZipFile,
-        zlib.error,
-    ):
-        return None
-    whole = (
-        len(source.ids) == len(source.loss_weights) == source.offsets[-1]
-        and len(source.offsets) == len(source.example_ids) + 1 == source.counts.kept + 1
-        and source.counts.read == num_read
-    )
-    return source if whole else None

@@ -22,7 +22,7 @@ from jaxllm.input.batches import make_batch
 from jaxllm.input.device import prefetch
 from jaxllm.input.mixture import loss_capacity
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizedSource
+from jaxllm.input.tokens import TokenizedSource
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params
 from jaxllm.objectives.cross_entropy import trained_positions

@@ -13,7 +13,7 @@ import pytest
 
 from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 from jaxllm.models.decoder import init_params
 from jaxllm.objectives.sft import sft_loss
 

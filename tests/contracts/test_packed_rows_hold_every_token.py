@@ -9,7 +9,7 @@ import pytest
 
 from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
 
 def _source(name: str, num_examples: int, rng: np.random.Generator) -> TokenizedSource:

@@ -147,6 +147,6 @@ def test_the_part_of_dolly_is_the_pinned_one(raw_dir, tmp_path):
     about = corpora.info("dolly_ja_part", tmp_path)
     assert (about["splits"], about["licence"]) == ({"train": 4607}, "CC BY-SA 3.0")
     assert about["sha256"] == corpora.get("dolly_ja_part").sha256
-    examples = read_source("dolly_ja_part", data_dir=tmp_path)
+    examples = list(read_source("dolly_ja_part", data_dir=tmp_path))
     assert len(examples) == 4607
     assert examples[0].messages[0].content == "魚の種類は？トープとロープ"

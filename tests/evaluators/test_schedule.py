@@ -88,7 +88,9 @@ def test_a_value_of_the_wrong_type_is_told(context, change, named):
 
 
 def test_a_required_setting_that_is_missing_is_told(context):
-    with pytest.raises(UserError, match=r"config\.evals\.mine\.source"):
+    with pytest.raises(UserError, match=r"config\.evals\.mine\.tasks"):
+        make_evaluators(ConfigDict({"mine": {"type": "score"}}), context)
+    with pytest.raises(UserError, match="there is no mixture: set its source"):
         make_evaluators(ConfigDict({"mine": {"type": "loss"}}), context)
 
 

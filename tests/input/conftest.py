@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
 
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.records import Record
+from jaxllm.input.sources import Contents, Source
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
 
 @pytest.fixture
@@ -32,3 +37,23 @@ def make_source():
         )
 
     return make
+
+
+@pytest.fixture
+def listed():
+    """Returns a function from records, given as dicts, to a source of them."""
+
+    def source(records, name: str = "a.jsonl") -> Source:
+        return Source(
+            spec=f"jsonl:{name}",
+            open=lambda: iter(
+                Record(f"{name}, line {number}", f"{name}:{number}", record)
+                for number, record in enumerate(records, start=1)
+            ),
+            examine=lambda: Contents(
+                digest=hashlib.sha256(json.dumps(records).encode()).hexdigest(),
+                num_records=len(records),
+            ),
+        )
+
+    return source

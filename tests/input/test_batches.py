@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from jaxllm.input.batches import example_ids, make_batch
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
 NAMES = ["tokens", "targets", "loss_weights", "segment_ids", "positions"]
 

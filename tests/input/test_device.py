@@ -114,7 +114,7 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 from jaxllm.input.batches import make_batch
 from jaxllm.input.device import prefetch
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
 lengths = np.random.default_rng(0).integers(2, 30, 200)
 offsets = np.cumsum([0, *lengths])
@@ -158,7 +158,7 @@ from jax.sharding import NamedSharding, PartitionSpec as P
 from jaxllm.input import device
 from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import make_plan, plan_source
-from jaxllm.input.tokenize import TokenizeCounts, TokenizedSource
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
 number, address = int(sys.argv[1]), sys.argv[2]
 jax.distributed.initialize(address, 2, number)

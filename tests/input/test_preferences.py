@@ -10,24 +10,20 @@ from jaxllm.input.batches import make_batch
 from jaxllm.input.plan import make_plan
 from jaxllm.input.preferences import max_pairs, pair_source, tokenize_pairs, unfold_pairs
 from jaxllm.input.sources import read_source
-from jaxllm.text.example import Example, Message, example_from_record
+from jaxllm.text.example import Message
 from jaxllm.text.templates import get_template
 
 PLAIN = get_template("plain")
 
 
-def _pair(index: int, prompt: str, chosen: str, rejected: str) -> Example:
-    record = {"prompt": prompt, "chosen": chosen, "rejected": rejected}
-    return example_from_record(record, id=f"pairs.jsonl:{index}")
+def _pairs(*pairs) -> list[dict[str, str]]:
+    return [dict(zip(("prompt", "chosen", "rejected"), pair, strict=True)) for pair in pairs]
 
 
-def _pairs(*pairs) -> list[Example]:
-    return [_pair(index, *pair) for index, pair in enumerate(pairs)]
-
-
-def _tokenize(pairs, tokenizer, **settings):
+def _tokenize(pairs, tokenizer, listed, **settings):
     settings = {"name": "pairs", "row_length": 64, "bos": "never"} | settings
-    return tokenize_pairs(pairs, settings.pop("template", PLAIN), tokenizer, **settings)
+    source = listed(pairs, "pairs.jsonl")
+    return tokenize_pairs(source, settings.pop("template", PLAIN), tokenizer, **settings)
 
 
 def _sequence(source, index):
@@ -35,10 +31,12 @@ def _sequence(source, index):
     return source.ids[span], source.loss_weights[span] > 0
 
 
-def test_a_pair_is_its_two_conversations(tiny_tokenizer):
-    source = _tokenize(_pairs(("猫は？", "はい", "いいえ"), ("名前", "0", "12")), tiny_tokenizer)
+def test_a_pair_is_its_two_conversations(tiny_tokenizer, listed):
+    source = _tokenize(
+        _pairs(("猫は？", "はい", "いいえ"), ("名前", "0", "12")), tiny_tokenizer, listed
+    )
     assert source.counts.kept == 2
-    assert source.example_ids[2:] == ("pairs.jsonl:1 (chosen)", "pairs.jsonl:1 (rejected)")
+    assert source.example_ids[2:] == ("pairs.jsonl:2 (chosen)", "pairs.jsonl:2 (rejected)")
     prompt = tiny_tokenizer.encode("猫は？")
     for index, answer in enumerate(("はい", "いいえ")):
         ids, trained = _sequence(source, index)
@@ -47,7 +45,7 @@ def test_a_pair_is_its_two_conversations(tiny_tokenizer):
         assert trained.tolist() == [False] * len(prompt) + [True] * (len(expected) + 1)
 
 
-def test_answers_before_the_last_one_carry_no_loss(tiny_tokenizer, tmp_path):
+def test_answers_before_the_last_one_carry_no_loss(tiny_tokenizer, listed):
     talk = [
         Message(role="user", content="猫は？"),
         Message(role="assistant", content="はい"),
@@ -56,40 +54,32 @@ def test_answers_before_the_last_one_carry_no_loss(tiny_tokenizer, tmp_path):
     turns = [{"role": turn.role, "content": turn.content} for turn in talk]
     record = {"messages": turns, "chosen": "いいえ", "rejected": "いいえ。"}
     template = get_template("llm_jp_3")
-    for num_given in (3, 0):  # the second time not from the cache of the first
-        pair = example_from_record(record, id="0")
-        assert pair.num_given == 3
-        if not num_given:
-            pair = Example(id="0", messages=pair.messages, rejected=pair.rejected)
-        source = _tokenize(
-            [pair], tiny_tokenizer, template=template, data_dir=tmp_path, row_length=400
-        )
-        prompt = template.prompt_ids(tiny_tokenizer, talk, bos="never")
-        for index in range(2):
-            ids, trained = _sequence(source, index)
-            assert ids[: len(prompt)].tolist() == prompt.tolist()
-            assert trained[len(prompt) :].all()
-            assert trained[: len(prompt)].any() == (num_given == 0)
-    assert len(list((tmp_path / "cache").iterdir())) == 2
+    source = _tokenize([record], tiny_tokenizer, listed, template=template, row_length=400)
+    prompt = template.prompt_ids(tiny_tokenizer, talk, bos="never")
+    for index in range(2):
+        ids, trained = _sequence(source, index)
+        assert ids[: len(prompt)].tolist() == prompt.tolist()
+        assert trained[len(prompt) :].all()
+        assert not trained[: len(prompt)].any()
 
 
-def test_pairs_that_compare_nothing_are_dropped(tiny_tokenizer):
+def test_pairs_that_compare_nothing_are_dropped(tiny_tokenizer, listed):
     pairs = _pairs(("猫", "同じ", "同じ"), ("猫", "はい", "いいえ"))
-    counts = _tokenize(pairs, tiny_tokenizer).counts
+    counts = _tokenize(pairs, tiny_tokenizer, listed).counts
     assert (counts.read, counts.kept, counts.dropped_untrained) == (2, 1, 1)
     with pytest.raises(UserError, match="none of its 1 pairs"):
-        _tokenize(pairs[:1], tiny_tokenizer)
+        _tokenize(pairs[:1], tiny_tokenizer, listed)
 
 
-def test_long_pairs(tiny_tokenizer):
+def test_long_pairs(tiny_tokenizer, listed):
     short, long, both = ("猫", "0", "1"), ("猫", "0", "0123456789" * 8), ("猫", "0" * 60, "1" * 70)
     pairs = _pairs(short, long, both)
-    dropped = _tokenize(pairs, tiny_tokenizer, row_length=40)
+    dropped = _tokenize(pairs, tiny_tokenizer, listed, row_length=40)
     assert (dropped.counts.kept, dropped.counts.dropped_long) == (1, 2)
 
-    cut = _tokenize(pairs, tiny_tokenizer, row_length=40, truncation="truncate")
+    cut = _tokenize(pairs, tiny_tokenizer, listed, row_length=40, truncation="truncate")
     assert (cut.counts.kept, cut.counts.truncated) == (3, 2)
-    whole = _tokenize(pairs, tiny_tokenizer, row_length=10_000)
+    whole = _tokenize(pairs, tiny_tokenizer, listed, row_length=10_000)
     assert cut.lengths[:3].tolist() == whole.lengths[:3].tolist()  # the short side stays whole
     assert cut.lengths[2:4].sum() == cut.lengths[4:6].sum() == 42
     assert cut.lengths[4:6].tolist() == [21, 21]
@@ -97,22 +87,22 @@ def test_long_pairs(tiny_tokenizer):
         ids, _ = _sequence(cut, index)
         assert ids.tolist() == _sequence(whole, index)[0][: len(ids)].tolist()
 
-    with pytest.raises(UserError, match=r"pairs\.jsonl:1 \(chosen\) .* a row takes 42"):
-        _tokenize(pairs, tiny_tokenizer, row_length=40, truncation="error")
+    with pytest.raises(UserError, match=r"pairs\.jsonl:2 \(chosen\) .* a row takes 42"):
+        _tokenize(pairs, tiny_tokenizer, listed, row_length=40, truncation="error")
 
 
-def test_an_ordinary_example_is_no_preference(tiny_tokenizer):
-    example = example_from_record({"prompt": "問い", "completion": "答え"}, id="mine.jsonl:3")
-    with pytest.raises(UserError, match=r"mine\.jsonl:3 of pairs is no preference"):
-        _tokenize([example], tiny_tokenizer)
+def test_an_ordinary_example_is_no_preference(tiny_tokenizer, listed):
+    record = {"prompt": "問い", "completion": "答え"}
+    with pytest.raises(UserError, match=r"pairs\.jsonl, line 1: the record is no preference"):
+        _tokenize([record], tiny_tokenizer, listed)
 
 
 @pytest.mark.parametrize("packing", ["best_fit", "none"])
-def test_both_answers_of_a_pair_stand_in_one_row(tiny_tokenizer, packing):
+def test_both_answers_of_a_pair_stand_in_one_row(tiny_tokenizer, listed, packing):
     pairs = _pairs(
         *[("猫" * (i % 7 + 1), "0" * (i % 11 + 1), "1" * (i % 5 + 1)) for i in range(60)]
     )
-    source = _tokenize(pairs, tiny_tokenizer, row_length=64)
+    source = _tokenize(pairs, tiny_tokenizer, listed, row_length=64)
     settings = {"seed": 3, "rows_per_step": 4, "row_length": 64, "packing": packing}
     plan = make_plan([pair_source(source)], num_epochs=2, **settings)
     unfolded = unfold_pairs(plan)
@@ -139,9 +129,9 @@ def test_both_answers_of_a_pair_stand_in_one_row(tiny_tokenizer, packing):
     assert sorted(firsts[pair] for pair in seen) == sorted(2 * firsts)
 
 
-def test_the_digest_tells_chosen_and_rejected_apart(tiny_tokenizer):
+def test_the_digest_tells_chosen_and_rejected_apart(tiny_tokenizer, listed):
     pairs = [_pairs(("猫", "0", "0123")), _pairs(("猫", "0123", "0"))]
-    sources = [_tokenize(pair, tiny_tokenizer) for pair in pairs]
+    sources = [_tokenize(pair, tiny_tokenizer, listed) for pair in pairs]
     settings = {"seed": 0, "rows_per_step": 1, "row_length": 64, "num_steps": 3}
     one, other = (make_plan([pair_source(source)], **settings) for source in sources)
     assert unfold_pairs(one).digest != one.digest
@@ -159,12 +149,17 @@ def test_preferences_from_files(tiny_tokenizer, tmp_path):
     }
     (tmp_path / "a.jsonl").write_text(json.dumps(record) + "\n")
     pq.write_table(pa.Table.from_pylist([record]), tmp_path / "a.parquet")
-    read = [
-        read_source(f"{kind}:{tmp_path / 'a'}.{kind}", data_dir=tmp_path)
+    one, other = (
+        tokenize_pairs(
+            read_source(f"{kind}:{tmp_path / 'a'}.{kind}", data_dir=tmp_path),
+            PLAIN,
+            tiny_tokenizer,
+            name="pairs",
+            row_length=64,
+        )
         for kind in ("jsonl", "parquet")
-    ]
-    one, other = (_tokenize(examples, tiny_tokenizer) for examples in read)
+    )
     assert np.array_equal(one.ids, other.ids)
     (tmp_path / "a.jsonl").write_text(json.dumps(record | {"rejected": ""}) + "\n")
     with pytest.raises(UserError, match=r"a\.jsonl, line 1: .*`rejected` is empty"):
-        read_source(f"jsonl:{tmp_path / 'a'}.jsonl", data_dir=tmp_path)
+        list(read_source(f"jsonl:{tmp_path / 'a'}.jsonl", data_dir=tmp_path))

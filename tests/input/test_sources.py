@@ -21,13 +21,23 @@ def _write(path, *records) -> str:
     return f"jsonl:{path}"
 
 
+def _info(rows):
+    """What stands prepared of corpora, given their rows: the same in each split."""
+
+    def info(name, data_dir):
+        splits = dict.fromkeys(("train", "dev"), len(rows[name]))
+        return {"splits": splits, "sha256": dict.fromkeys(splits, name)}
+
+    return info
+
+
 def _answers(examples) -> list[str]:
     return [example.messages[-1].content for example in examples]
 
 
 def test_jsonl_of_several_shapes(tmp_path) -> None:
     spec = _write(tmp_path / "a.jsonl", ALPACA, "", CHAT, {"text": "平文"})
-    examples = read_source(spec, data_dir=tmp_path)
+    examples = list(read_source(spec, data_dir=tmp_path))
     assert _answers(examples) == ["3", "b", "平文"]
     assert [e.id for e in examples] == ["a.jsonl:1", "a.jsonl:3", "a.jsonl:4"]
     assert (examples[0].messages[0].content, examples[0].messages[0].context) == ("足して", "1 2")
@@ -53,7 +63,7 @@ def test_a_relative_glob(tmp_path, monkeypatch) -> None:
 
 def test_max_examples_stops_before_a_later_broken_line(tmp_path) -> None:
     spec = _write(tmp_path / "a.jsonl", {"text": "a"}, {"text": "b"}, "{")
-    assert len(read_source(spec, data_dir=tmp_path, max_examples=2)) == 2
+    assert len(list(read_source(spec, data_dir=tmp_path, max_examples=2))) == 2
     with pytest.raises(UserError, match="max_examples"):
         read_source(spec, data_dir=tmp_path, max_examples=0)
 
@@ -71,7 +81,7 @@ def test_max_examples_stops_before_a_later_broken_line(tmp_path) -> None:
 def test_a_damaged_line_is_named(tmp_path, line, reason) -> None:
     spec = _write(tmp_path / "a.jsonl", {"text": "a"}, "", line, {"text": "b"})
     with pytest.raises(UserError, match=rf"a\.jsonl, line 3: .*{reason}"):
-        read_source(spec, data_dir=tmp_path)
+        list(read_source(spec, data_dir=tmp_path))
 
 
 def test_bytes_that_are_no_text_are_named(tmp_path) -> None:
@@ -79,7 +89,7 @@ def test_bytes_that_are_no_text_are_named(tmp_path) -> None:
         b'{"text": "a"}\n{"text": "' + "日".encode("cp932") + b'"}\n'
     )
     with pytest.raises(UserError, match="line 2: not valid UTF-8"):
-        read_source(f"jsonl:{tmp_path}/a.jsonl", data_dir=tmp_path)
+        list(read_source(f"jsonl:{tmp_path}/a.jsonl", data_dir=tmp_path))
 
 
 def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path) -> None:
@@ -91,7 +101,7 @@ def test_a_byte_order_mark_and_windows_lines_are_read(tmp_path) -> None:
 def test_a_json_array_is_told_apart(tmp_path) -> None:
     (tmp_path / "a.json").write_text(json.dumps([ALPACA], indent=1))
     with pytest.raises(UserError, match=r"line 1: .*one JSON object a line"):
-        read_source(f"jsonl:{tmp_path}/a.json", data_dir=tmp_path)
+        list(read_source(f"jsonl:{tmp_path}/a.json", data_dir=tmp_path))
 
 
 @pytest.mark.parametrize("cut", [slice(0, -12), slice(4, None)])
@@ -99,13 +109,13 @@ def test_a_damaged_gzip_file_is_named(tmp_path, cut) -> None:
     packed = gzip.compress(json.dumps({"text": "a" * 1000}).encode())
     (tmp_path / "a.jsonl.gz").write_bytes(packed[cut])
     with pytest.raises(UserError, match="damaged gzip"):
-        read_source(f"jsonl:{tmp_path}/a.jsonl.gz", data_dir=tmp_path)
+        list(read_source(f"jsonl:{tmp_path}/a.jsonl.gz", data_dir=tmp_path))
 
 
 def test_nothing_to_read_is_an_error(tmp_path) -> None:
     (tmp_path / "empty.jsonl").write_text("\n\n")
     with pytest.raises(UserError, match="holds no example"):
-        read_source(f"jsonl:{tmp_path}/empty.jsonl", data_dir=tmp_path)
+        list(read_source(f"jsonl:{tmp_path}/empty.jsonl", data_dir=tmp_path))
     with pytest.raises(UserError, match="there is no file"):
         read_source(f"jsonl:{tmp_path}/missing.jsonl", data_dir=tmp_path)
     with pytest.raises(UserError, match="is a folder"):
@@ -117,12 +127,12 @@ def test_parquet(tmp_path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     table = pyarrow.Table.from_pylist([ALPACA | {"messages": None}, CHAT])
     parquet.write_table(table, tmp_path / "a.parquet")
-    examples = read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path)
+    examples = list(read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path))
     assert _answers(examples) == ["3", "b"]
     assert examples[1].id == "a.parquet:1"
     (tmp_path / "bad.parquet").write_bytes(b"PAR1 and no more")
     with pytest.raises(UserError, match="not a readable Parquet"):
-        read_source(f"parquet:{tmp_path}/bad.parquet", data_dir=tmp_path)
+        list(read_source(f"parquet:{tmp_path}/bad.parquet", data_dir=tmp_path))
 
 
 def test_parquet_with_nested_messages(tmp_path) -> None:
@@ -148,14 +158,14 @@ def test_parquet_with_nested_messages(tmp_path) -> None:
     ]
     table = pyarrow.Table.from_pylist(rows, schema=schema)
     parquet.write_table(table, tmp_path / "a.parquet", row_group_size=2)
-    examples = read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path)
+    examples = list(read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path))
     assert _answers(examples) == [f"答{i}" for i in range(5)]
     assert [message.role for message in examples[4].messages] == ["user", "assistant"]
 
     table = pyarrow.Table.from_pylist([rows[0], {"messages": [None], "score": 1.0}], schema=schema)
     parquet.write_table(table, tmp_path / "b.parquet")
     with pytest.raises(UserError, match=r"b\.parquet, row 1: `messages\[0\]` must be an object"):
-        read_source(f"parquet:{tmp_path}/b.parquet", data_dir=tmp_path)
+        list(read_source(f"parquet:{tmp_path}/b.parquet", data_dir=tmp_path))
 
 
 def test_a_damaged_page_of_a_parquet_file_is_told(tmp_path) -> None:
@@ -166,7 +176,7 @@ def test_a_damaged_page_of_a_parquet_file_is_told(tmp_path) -> None:
     data[4:400] = bytes(396)
     (tmp_path / "a.parquet").write_bytes(data)
     with pytest.raises(UserError, match="not a readable Parquet file"):
-        read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path)
+        list(read_source(f"parquet:{tmp_path}/a.parquet", data_dir=tmp_path))
 
 
 def test_a_corpus_by_its_name_and_by_its_old_name(tmp_path, monkeypatch) -> None:
@@ -182,6 +192,7 @@ def test_a_corpus_by_its_name_and_by_its_old_name(tmp_path, monkeypatch) -> None
 
     monkeypatch.setattr(sources.corpora, "names", lambda: list(rows))
     monkeypatch.setattr(sources.corpora, "load", load)
+    monkeypatch.setattr(sources.corpora, "info", _info(rows))
     for spec in ("mini/nli", "jaster/mini/nli"):
         (example,) = read_source(spec, split="dev", data_dir=tmp_path)
         assert (example.id, example.messages[-1].content) == ("n0", "3")
@@ -194,6 +205,7 @@ def test_a_corpus_of_conversations(tmp_path, monkeypatch) -> None:
     row = {"index": 0, "id": "c0", **CHAT}
     monkeypatch.setattr(sources.corpora, "names", lambda: ["chat"])
     monkeypatch.setattr(sources.corpora, "load", lambda name, split, *, data_dir: [row])
+    monkeypatch.setattr(sources.corpora, "info", _info({"chat": [row]}))
     (example,) = read_source("chat", data_dir=tmp_path)
     assert example.id == "c0"
     assert [(m.role, m.content) for m in example.messages] == [("user", "a"), ("assistant", "b")]
@@ -247,7 +259,7 @@ def test_tfds(tmp_path) -> None:
         for i in range(3)
     ]
     _tfds(tmp_path, "ChatPairs", {"messages": tfds.features.Sequence(turn)}, rows)
-    examples = read_source("tfds:chat_pairs", data_dir=tmp_path)
+    examples = list(read_source("tfds:chat_pairs", data_dir=tmp_path))
     assert sorted(_answers(examples)) == ["答0", "答1", "答2"]
     assert [m.role for m in examples[0].messages] == ["user", "assistant"]
     assert "tensorflow" not in sys.modules
@@ -279,4 +291,4 @@ def test_tfds_whose_text_is_no_text_is_told(tmp_path) -> None:
 
     _tfds(tmp_path, "RawBytes", {"text": tfds.features.Scalar(np.bytes_)}, [{"text": b"\xff"}])
     with pytest.raises(UserError, match=r"tfds:raw_bytes, row 0: `text` must be a string"):
-        read_source("tfds:raw_bytes", data_dir=tmp_path)
+        list(read_source("tfds:raw_bytes", data_dir=tmp_path))

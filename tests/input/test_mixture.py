@@ -1,0 +1,158 @@
+"""From a config's mixture to sources and a plan, on real files."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from jaxllm.defaults import mixture_entry
+from jaxllm.errors import MissingData, UserError
+from jaxllm.input.mixture import read_held_out, read_mixture
+from jaxllm.input.provenance import differences
+
+
+def _write(path, count: int, *, mark: str = "") -> str:
+    lines = [
+        json.dumps({"prompt": f"{i}は？{mark}", "completion": f"{i}です。"}) for i in range(count)
+    ]
+    path.write_text("\n".join(lines) + "\n")
+    return f"jsonl:{path}"
+
+
+@pytest.fixture
+def config(tiny_train_config, tmp_path):
+    config = tiny_train_config
+    with config.unlocked():
+        config.mixture = {"a": mixture_entry(_write(tmp_path / "a.jsonl", 40))}
+    config.template = "plain"
+    config.steps, config.epochs = 0, 1.0
+    config.input.update(max_length=64, rows=4, bos="never", packing="best_fit")
+    return config
+
+
+def _drawn(mixture) -> dict[str, int]:
+    counts = np.bincount(mixture.plan.source_ids)
+    return dict(zip((s.name for s in mixture.sources), counts.tolist(), strict=True))
+
+
+def test_weights_repeats_and_templates_stand_side_by_side(config, tiny_tokenizer, tmp_path) -> None:
+    other = _write(tmp_path / "b.jsonl", 20, mark="?")
+    config.mixture.a.weight = 1.0
+    config.mixture.b = mixture_entry(other, weight=2.0, template="llm_jp_v1.3", max_examples=10)
+    config.mixture.c = {"source": other, "repeat": 16}
+    mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    assert _drawn(mixture) == {"a": 17, "b": 33, "c": 320}
+    _, b, c = mixture.sources
+    assert (len(b.lengths), len(c.lengths)) == (10, 20)
+    text = tiny_tokenizer.decode(b.ids[: b.offsets[1]])
+    assert text.startswith("以下は")
+    assert text.endswith("### 応答:\n0です。")
+    assert tiny_tokenizer.decode(c.ids[: c.offsets[1]]) == "0は？?0です。"
+
+
+def test_what_is_held_out_is_never_trained_on(config, tiny_tokenizer, tmp_path) -> None:
+    everything = set(read_mixture(config, tiny_tokenizer, data_dir=tmp_path).sources[0].example_ids)
+    config.mixture.a.held_out = 0.3
+    config.mixture.rest = mixture_entry(_write(tmp_path / "c.jsonl", 5))
+    for seed in (0, 1):
+        config.seed = seed
+        mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+        (held,) = read_held_out(config, tiny_tokenizer, data_dir=tmp_path)
+        trained = set(mixture.sources[0].example_ids)
+        assert len(trained) < 36
+        assert trained.isdisjoint(held.example_ids)
+        assert trained | set(held.example_ids) == everything
+        assert held.name == "a"
+
+
+def test_nothing_held_out_is_told(config, tiny_tokenizer, tmp_path) -> None:
+    with pytest.raises(UserError, match=r"held_out to a share, such as 0\.05"):
+        read_held_out(config, tiny_tokenizer, data_dir=tmp_path)
+
+
+def test_an_optional_entry_may_be_missing(config, tiny_tokenizer, tmp_path) -> None:
+    config.mixture.safety = mixture_entry("answer_carefully", repeat=16, optional=True)
+    mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    assert _drawn(mixture) == {"a": 40}
+    assert "answer_carefully is not prepared" in mixture.missing["safety"]
+    config.mixture.safety.optional = False
+    with pytest.raises(MissingData, match="jaxllm data prepare answer_carefully"):
+        read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    config.mixture.safety.optional = True
+    del config.mixture["a"]
+    with pytest.raises(MissingData, match="jaxllm data prepare answer_carefully"):
+        read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+
+
+def test_concatenation_cuts_and_drops_nothing(config, tiny_tokenizer, tmp_path) -> None:
+    long = {"prompt": "長い", "completion": "あ" * 500}
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps(long) + "\n" + json.dumps({"prompt": "a", "completion": "b"}))
+    with config.unlocked():
+        config.mixture = {"long": mixture_entry(f"jsonl:{path}")}
+    config.input.packing = "concat"
+    (source,) = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).sources
+    assert source.counts.kept == 2
+    assert source.lengths.max() > 500
+
+
+def test_a_changed_file_makes_new_tokens_and_says_so(config, tiny_tokenizer, tmp_path) -> None:
+    before = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).plan
+    _write(tmp_path / "a.jsonl", 40, mark="!")
+    after = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).plan
+    assert len(list((tmp_path / "cache").iterdir())) == 2
+    assert before.digest != after.digest
+    (clause,) = differences(before.parts, after.parts)
+    assert clause.startswith("mixture.a.data was sha256 ")
+    # The same lines in a file with a blank one more: other data, the same tokens.
+    with (tmp_path / "a.jsonl").open("a") as file:
+        file.write("\n")
+    same = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).plan
+    assert same.digest == after.digest
+    config.mixture.a.template = "llm_jp_v1.3"
+    config.mixture.a.repeat = 2
+    other = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).plan
+    told = differences(same.parts, other.parts)
+    assert [clause.partition(" was ")[0] for clause in told] == [
+        "mixture.a.template",
+        "mixture.a.repeat",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ({}, r"config\.mixture\.b has no source"),
+        ({"source": "jsonl:x", "wieght": 2.0}, "no field wieght; did you mean weight"),
+        ({"source": "jsonl:x", "qqq": 2.0}, "no field qqq; it has source, split"),
+        ({"source": "jsonl:x", "repeat": 1.5}, r"b\.repeat is 1\.5; write it like 1"),
+        ({"source": "jsonl:x", "weight": "4"}, r"b\.weight is '4'; write it like 0\.0"),
+        ({"source": "jsonl:x", "optional": 1}, r"b\.optional is 1; write it like False"),
+        ({"source": "jsonl:nowhere.jsonl"}, r"there is no file nowhere\.jsonl"),
+    ],
+)
+def test_what_the_user_can_get_wrong(config, tiny_tokenizer, tmp_path, entry, message) -> None:
+    config.mixture.b = entry
+    with pytest.raises(UserError, match=message):
+        read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+
+
+def test_a_whole_number_may_stand_for_a_weight(config, tiny_tokenizer, tmp_path) -> None:
+    config.mixture.a.weight = 1.0
+    config.mixture.b = {"source": config.mixture.a.source, "weight": 3, "template": None}
+    mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    assert _drawn(mixture) == {"a": 20, "b": 60}
+
+
+def test_an_empty_mixture_and_no_length_of_the_run_are_told(
+    config, tiny_tokenizer, tmp_path
+) -> None:
+    config.steps = 5
+    with pytest.raises(UserError, match="set one of"):
+        read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    with config.unlocked():
+        config.mixture = {}
+    with pytest.raises(UserError, match="mixture is empty"):
+        read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
