@@ -23,6 +23,7 @@ VERBS = {
     "score": "score predictions in a file, without a model",
     "metrics": "list the metrics, and install what some of them need",
     "report": "compare results: tables, confidence intervals, an HTML page",
+    "annotate": "let people rate answers in a local web app",
     "bench": "measure the speed of training, decoding and metrics on this machine",
     "demo": "the whole story on a small model: data, training, evaluation, report",
 }

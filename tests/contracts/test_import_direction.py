@@ -19,7 +19,10 @@ import jaxllm
 pytestmark = pytest.mark.smoke
 
 _PACKAGE = Path(jaxllm.__file__).parent
-_VERBS = ("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo")
+_VERBS = (
+    *("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo"),
+    "annotate",
+)
 
 # From the ground up; a room may import every room of the tiers below its own.
 _TIERS: tuple[tuple[str, ...], ...] = (
@@ -29,7 +32,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("input", "models"),
     ("weights",),
     ("decode", "objectives", "tasks"),
-    ("evaluators", "reporting"),
+    ("annotation", "evaluators", "reporting"),
     ("defaults", "data_requests"),
     _VERBS,
     ("cli",),
@@ -40,11 +43,12 @@ _BESIDE = {
     "config": {"overrides"},
     "paths": {"errors"},
     "evaluators": {"reporting"},  # an evaluator's results are written by reporting/results.py
+    "annotation": {"reporting"},  # its statistics
     "demo": set(_VERBS),
     "bench": set(_VERBS),
 }
 # Rooms that are used where JAX is not wanted: not even through something that they import.
-_NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting")
+_NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting", "annotation")
 _FORBIDDEN = {"torch", "transformers", "tensorflow"}
 
 
