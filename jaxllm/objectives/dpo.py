@@ -76,9 +76,12 @@ def dpo_loss(
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over the pairs of a batch, not means, so that micro-batches add up to the whole.
 
+    Nothing is dropped, as policy and reference would drop different things (TRL's trainer turns
+    dropout off as well).
+
     Args:
-        params: the model's weights, and under `REFERENCE` the reference model's unless the batch
-            has what it said.
+        params: the model's weights, and under `REFERENCE` those of the reference model, which has
+            no adapters, unless the batch has what it said.
         batch: as `sft_loss` takes it, with chosen answers in the segments 1, 3, ... and each one's
             rejected answer in the segment after. `reference_log_probs` (float32 [B, T]) are the
             reference model's of the targets; `sft_weights` come from `share_sft_weights`.
@@ -97,7 +100,8 @@ def dpo_loss(
     if reference is None:
         reference_BC = take_positions(batch["reference_log_probs"], where_BC)
     else:
-        reference_BC = target_log_probs(jax.lax.stop_gradient(reference), config, batch, where_BC)
+        plain = config.replace(lora=None)
+        reference_BC = target_log_probs(jax.lax.stop_gradient(reference), plain, batch, where_BC)
 
     segments_BC = take_positions(batch["segment_ids"], where_BC)
     number_BCS = segments_BC[..., None] == 1 + jnp.arange(2 * pairs_per_row)
