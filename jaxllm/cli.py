@@ -22,6 +22,7 @@ VERBS = {
     "data": "build the corpora, look at them, compare them with the published ones",
     "score": "score predictions in a file, without a model",
     "metrics": "list the metrics, and install what some of them need",
+    "judge": "have a judge read answers: MT-Bench, quality, safety, your own",
     "report": "compare results: tables, confidence intervals, an HTML page",
     "annotate": "let people rate answers in a local web app",
     "bench": "measure the speed of training, decoding and metrics on this machine",

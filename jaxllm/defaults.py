@@ -14,6 +14,7 @@ import dataclasses
 
 from ml_collections import ConfigDict
 
+from jaxllm.chat.endpoint import EndpointSettings
 from jaxllm.input.mixture import MixtureEntry
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
@@ -71,7 +72,8 @@ def evaluate_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            "model": model_settings(),
+            # "local": weights, computed as below; "api": `model` at `base_url`, asked there.
+            "model": {"type": "local", **model_settings(), **endpoint_settings()},
             "data_dir": "",
             "mesh": dataclasses.asdict(MeshShape()),
             "evals": {},
@@ -86,6 +88,45 @@ def model_settings() -> dict[str, object]:
         "dtype": "float32",
         "param_dtype": "float32",
         "attention": "auto",
+def endpoint_settings() -> dict[str, object]:
+    """How a model at an OpenAI-compatible endpoint is asked (see jaxllm.chat.endpoint)."""
+    fields = dataclasses.fields(EndpointSettings)
+    return {field.name: "" if field.name == "model" else field.default for field in fields}
+
+
+def judge_entry(benchmark: str, **changes: object) -> dict[str, object]:
+    """An entry of `config.evals` in which a judge reads the answers to a benchmark.
+
+    All fields are there, so that each can be overridden; the judge is to be named.
+    """
+    entry: dict[str, object] = {
+        "type": "judge",
+        "benchmark": benchmark,
+        "judge": {
+            "type": "api",
+            **endpoint_settings(),
+            # of a judge of type "local", and of one of type "scripted"
+            "template": "chat",
+            "dtype": "float32",
+            "script": "",
+        },
+        "preset": "",
+        "max_samples": -1,
+        "max_judged": -1,
+        "num_samples": 1,
+        "votes": 1,
+        "expected_scores": False,
+        "system": "",
+        "max_new_tokens": 0,
+        "judge_temperature": -1.0,
+        "judge_max_tokens": 0,
+        "template": "chat",
+        "raw_dir": "",
+        "kind": "",
+    }
+    return entry | changes
+
+
         "remat": "none",
         "scan_unroll": 1,
         # Fresh weights only: the name of a released model's architecture (jaxllm.models.zoo),

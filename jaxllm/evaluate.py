@@ -10,6 +10,7 @@ Answers are kept in a journal as they come: the same command again goes on where
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import os
 import re
 import sys
@@ -19,8 +20,10 @@ from etils import epath
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
 
+from jaxllm.chat.endpoint import Endpoint, EndpointSettings
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
+from jaxllm.defaults import model_settings
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
 from jaxllm.evaluators.foreign import score_foreign_run
@@ -29,19 +32,24 @@ from jaxllm.evaluators.schedule import (
     result_folder,
     set_everywhere,
 )
+from jaxllm.models.decoder import Params
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.paths import resolve_data_dir
 from jaxllm.reporting.llm_jp_eval_outputs import ForeignRun, read_outputs
 from jaxllm.reporting.llm_jp_eval_results import SHAPES, write_llm_jp_eval
 from jaxllm.reporting.results import read_result
+from jaxllm.text.characters import Characters
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.load import Model, load_model
 from jaxllm.weights.series import checkpoint_series
 
+# How weights are computed; an endpoint has no use for it.
+_LOCAL_FIELDS = frozenset({"type", *model_settings()})
+
 
 def evaluate(
     config: ConfigDict,
-    model: str | os.PathLike[str],
+    model: str | os.PathLike[str] | None,
     workdir: str | os.PathLike[str],
     *,
     also: Sequence[str] = (),
@@ -50,7 +58,7 @@ def evaluate(
 
     Args:
         model: a Hugging Face folder or hub id, a PEFT adapter folder, a .gguf file, or a checkpoint
-            of ours.
+            of ours; None where `config.model` names one at an endpoint.
         also: shapes of `jaxllm.reporting.llm_jp_eval_results` to write every result in too.
 
     Returns:
@@ -59,13 +67,29 @@ def evaluate(
     Raises:
         UserError: no evaluator, an unknown task, or a model that cannot be loaded.
     """
+    if is_at_endpoint(config) != (model is None):
+        raise UserError(
+            "name a model, or set config.model.type='api' for one at an endpoint: one of the two"
+        )
+    if model is None:
+        folder = _prepare_workdir(config, workdir, also)
+        context = _endpoint_context(config)
+        return _run(make_evaluators(config.evals, context), {}, folder, step=None, also=also)
     folder, mesh = _begin(config, workdir, also)
     loaded = _load(config, model, mesh)
     evaluators = make_evaluators(
         config.evals,
         _context(config, loaded, mesh, name=loaded.name, source=loaded.source),
     )
-    return _run(evaluators, loaded, folder, step=None, also=also)
+    return _run(evaluators, loaded.params, folder, step=None, also=also)
+
+
+def is_at_endpoint(config: ConfigDict) -> bool:
+    """Whether `config.model` says that the model runs elsewhere."""
+    kind = config.model.get("type", "local")
+    if kind not in ("local", "api"):
+        raise UserError(f"config.model.type={kind!r}: it takes 'local' or 'api'")
+    return kind == "api"
 
 
 def evaluate_series(
@@ -104,7 +128,7 @@ def evaluate_series(
                 "one model at several steps"
             )
         print(f"step {step}: {place}", flush=True)
-        summaries[step] = _run(evaluators, loaded, folder, step=step, also=also)
+        summaries[step] = _run(evaluators, loaded.params, folder, step=step, also=also)
     return summaries
 
 
@@ -218,9 +242,30 @@ def _context(
     )
 
 
+def _endpoint_context(config: ConfigDict) -> EvalContext:
+    known = [field.name for field in dataclasses.fields(EndpointSettings)]
+    for name in config.model:
+        if name not in known and name not in _LOCAL_FIELDS:
+            raise UserError(f"config.model.{name} is no field; there are {', '.join(known)}")
+    settings = EndpointSettings(
+        **{name: config.model[name] for name in known if name in config.model}
+    )
+    endpoint = Endpoint(settings)
+    return EvalContext(
+        model_config=None,
+        tokenizer=Characters(endpoint.name),
+        mesh=None,
+        data_dir=resolve_data_dir(config.data_dir),
+        name=endpoint.name,
+        source=str(endpoint.provenance["base_url"]),
+        config=plain_dict(config),
+        endpoint=endpoint,
+    )
+
+
 def _run(
     evaluators: Sequence[ScheduledEvaluator],
-    loaded: Model,
+    params: Params,
     folder: epath.Path,
     *,
     step: int | None,
@@ -228,7 +273,7 @@ def _run(
 ) -> dict[str, dict[str, float]]:
     summaries = {}
     for item in evaluators:
-        summary = item.run(loaded.params, step=step, tokens=None, workdir=folder)
+        summary = item.run(params, step=step, tokens=None, workdir=folder)
         _write_also(result_folder(folder, item.name, step), also)
         summaries[item.name] = summary
         print(f"{item.name}: {item.describe(summary)}", flush=True)
@@ -238,6 +283,8 @@ def _run(
 def _write_also(folder: epath.Path, also: Sequence[str]) -> None:
     if also and folder.exists():  # held-out loss leaves no result folder
         result = read_result(folder)
+        if "judge" in result.record:
+            return  # llm-jp-eval has no judge; `jaxllm judge --also` knows the tools that have
         for shape in also:
             write_llm_jp_eval(result, shape)
 
@@ -252,10 +299,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "goes on where it was.",
     )
     add_config_flags(parser)
-    asked = parser.add_mutually_exclusive_group(required=True)
+    asked = parser.add_mutually_exclusive_group()
     asked.add_argument(
         "--model",
-        help="Hugging Face folder or hub id, PEFT adapter folder, .gguf file, or a checkpoint",
+        help="Hugging Face folder or hub id, PEFT adapter folder, .gguf file, or a checkpoint; "
+        "with --config.model.type=api the model is config.model.model",
     )
     asked.add_argument(
         "--checkpoints", help="every checkpoint of a run, or a folder of Hugging Face folders"

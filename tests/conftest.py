@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,6 +58,28 @@ def tokenizers_dir() -> Path:
 def spec_dir() -> Path:
     """The conformance cases of the metrics ($JAXLLM_SPEC_DIR); skips where there are none."""
     return _folder("JAXLLM_SPEC_DIR", "spec")
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """The browser of the slow tests, Debian's `chromium`; skips where there is none."""
+    path = shutil.which("chromium")
+    if path is None:
+        pytest.skip("no chromium; apt-get install chromium")
+    return path
+
+
+@pytest.fixture
+def fake_endpoint() -> Iterator[Any]:
+    """A server that speaks OpenAI's chat protocol; what it does says tests/fake_endpoint.py."""
+    place = Path(__file__).parent / "fake_endpoint.py"
+    spec = importlib.util.spec_from_file_location("fake_endpoint", place)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    with module.FakeEndpoint() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

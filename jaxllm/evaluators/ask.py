@@ -1,8 +1,9 @@
-"""Requests to answers: through the engine, but for those that the journal holds."""
+"""Requests to answers: of the engine or an endpoint, but for those that the journal holds."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import Any, Generic
 from etils import epath
 
 from jaxllm.decode import Completion, Engine, Request, Score, ScoreRequest
+from jaxllm.evaluators.ask_endpoint import ask_endpoint
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.fingerprint import model_fingerprint
 from jaxllm.evaluators.journal import Answer, Journal
@@ -67,10 +69,15 @@ def _ask(
     requests: Any, kind: type[Answer], params: Params, context: EvalContext, folder: epath.Path
 ) -> Answers[Answer]:
     started = time.monotonic()
-    engine = Engine(params, context.model_config, context.tokenizer, mesh=context.mesh)
-    run: Any = engine.generate if kind is Completion else engine.score
-    weights = weights_digest(params)
-    fingerprint = model_fingerprint(weights, context.model_config, context.tokenizer)
+    run: Any
+    if context.endpoint is not None and kind is Completion:
+        run, weights = functools.partial(ask_endpoint, context.endpoint), ""
+        fingerprint = context.endpoint.identity
+    else:
+        engine = Engine(params, context.architecture, context.tokenizer, mesh=context.mesh)
+        run = engine.generate if kind is Completion else engine.score
+        weights = weights_digest(params)
+        fingerprint = model_fingerprint(weights, context.architecture, context.tokenizer)
     seconds: dict[str, float] = {}
     with Journal(folder, requests, kind, fingerprint=fingerprint) as journal:
         known = journal.known

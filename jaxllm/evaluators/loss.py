@@ -76,8 +76,8 @@ class LossEvaluator:
         del step, tokens, folder
         total, weight = 0.0, 0.0
         for index in range(self._plan.num_steps):
-            batch = make_batch(self._plan, index, self._tokenized)
-            part, part_weight = _loss(params, self.context.model_config, self._place(batch))
+            batch = place(make_batch(self._plan, index, self._tokenized), self.context)
+            part, part_weight = _loss(params, self.context.architecture, batch)
             total, weight = total + float(part), weight + float(part_weight)
         return {"loss": total / weight}
 

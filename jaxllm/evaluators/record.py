@@ -125,13 +125,18 @@ def headline_numbers(result: dict[str, Any]) -> dict[str, float]:
 
 def model_entry(context: EvalContext, weights: str) -> dict[str, Any]:
     """What result.json says of the model; `weights` is the digest of its weights."""
-    return {
+    entry: dict[str, Any] = {
         "name": context.name,
         "source": context.source,
         "revision": context.revision,
-        "num_params": num_params(context.model_config),
-        "dtype": context.model_config.dtype,
-        "param_dtype": context.model_config.param_dtype,
+    }
+    if context.endpoint is not None:
+        return {**entry, "num_params": None, **context.endpoint.provenance}
+    return {
+        **entry,
+        "num_params": num_params(context.architecture),
+        "dtype": context.architecture.dtype,
+        "param_dtype": context.architecture.param_dtype,
         "weights_digest": weights,
         "tokenizer_digest": context.tokenizer.digest,
     }

@@ -11,11 +11,14 @@ from typing import Any, Protocol
 from etils import epath
 from ml_collections import ConfigDict
 
+from jaxllm.config import plain_dict
 from jaxllm.errors import UserError
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate import GenerateEvaluator
+from jaxllm.evaluators.judge import JudgeEvaluator
 from jaxllm.evaluators.loss import LossEvaluator
 from jaxllm.evaluators.majority import MajorityEvaluator
+from jaxllm.evaluators.preference import PreferenceEvaluator
 from jaxllm.evaluators.score import ScoreEvaluator
 from jaxllm.models.decoder import Params
 
@@ -24,6 +27,7 @@ Summary = dict[str, float]
 _SCHEDULE_FIELDS = ("type", "every", "first")
 _TAKES = {
     tuple: "a list of texts, such as ('a', 'b')",
+    dict: "a group of settings, such as dict(type='api', model='gpt-4o-2024-08-06')",
     float: "a number",
     int: "a whole number",
     bool: "true or false",
@@ -45,10 +49,13 @@ class Evaluator(Protocol):
 
 _TYPES: dict[str, type[Evaluator]] = {
     "generate": GenerateEvaluator,
+    "judge": JudgeEvaluator,
     "loss": LossEvaluator,
     "majority": MajorityEvaluator,
+    "preference": PreferenceEvaluator,
     "score": ScoreEvaluator,
 }
+_NEED_WEIGHTS = ("loss", "preference", "score")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -90,8 +97,16 @@ def make_evaluators(
     """The evaluators of `config.evals`, in the order of their names.
 
     Raises:
-        UserError: an unknown type, setting or task, or an interval that cannot be read.
+        UserError: an unknown type, setting or task, an interval that cannot be read, or a type that
+            needs weights where the model runs elsewhere.
     """
+    settings_by_name = evaluator_settings(evals)
+    for name, (kind, _) in settings_by_name.items():
+        if context.endpoint is not None and kind in _NEED_WEIGHTS:
+            raise UserError(
+                f"config.evals.{name}: type {kind!r} needs the model's weights, and {context.name} "
+                "is asked at an endpoint"
+            )
     return [
         ScheduledEvaluator(
             name=name,
@@ -99,7 +114,7 @@ def make_evaluators(
             every=_interval(name, evals[name].get("every", 0), num_steps),
             first=bool(evals[name].get("first", False)),
         )
-        for name, (kind, settings) in evaluator_settings(evals).items()
+        for name, (kind, settings) in settings_by_name.items()
     ]
 
 
@@ -112,7 +127,8 @@ def evaluator_settings(evals: ConfigDict) -> dict[str, tuple[str, Any]]:
     read = {}
     for name in evals:
         kind = _kind(name, evals[name])
-        own = {key: value for key, value in evals[name].items() if key not in _SCHEDULE_FIELDS}
+        entry = plain_dict(evals[name])
+        own = {key: value for key, value in entry.items() if key not in _SCHEDULE_FIELDS}
         read[name] = kind, _settings(name, kind, own)
     return read
 
@@ -163,6 +179,8 @@ def _settings(name: str, kind: str, settings: Mapping[str, Any]) -> Any:
 def _fits(value: Any, hint: Any) -> bool:
     if _is_kind(hint, tuple):
         return isinstance(value, (tuple, list)) and all(isinstance(part, str) for part in value)
+    if _is_kind(hint, dict):
+        return isinstance(value, dict)
     if _is_kind(hint, float):
         return isinstance(value, (int, float)) and not isinstance(value, bool)
     if _is_kind(hint, int):

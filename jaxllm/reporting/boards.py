@@ -23,6 +23,8 @@ _CONDITIONS = (
     "stop",
     "bos",
     "headline",
+    "judge",
+    "rubrics_sha256",
 )
 
 

@@ -86,12 +86,13 @@ def category_differences(before: Result, after: Result) -> dict[str, Interval]:
 def task_difference(before: Result, after: Result, task: str) -> Interval | None:
     """The paired difference of one task over the samples both were scored on, None without any.
 
-    Also None when the two were scored on different data or by different metrics.
+    Also None when the two were scored on different data, by different metrics or judges.
     """
     if task not in before.tasks or task not in after.tasks:
         return None
     first, second = before.tasks[task], after.tasks[task]
-    if any(first.get(name) != second.get(name) for name in ("data_sha256", "headline")):
+    same = ("data_sha256", "headline", "judge", "rubrics_sha256")
+    if any(first.get(name) != second.get(name) for name in same):
         return None
     scores = [_scores(result, task) for result in (before, after)]
     shared = [sample for sample in scores[0] if sample in scores[1]]

@@ -274,7 +274,8 @@ def _check_samples(result: Result, task: str) -> None:
     recorded = measured["metrics"][headline].get("mean")
     if scores and recorded is not None:
         mean = math.fsum(scores) / len(scores)
-        if len(scores) != len(ids) or abs(mean - recorded) > 1e-6:
+        without = measured.get("num_missing", 0)  # what a judge said nothing readable of
+        if len(scores) + without != len(ids) or abs(mean - recorded) > 1e-6:
             raise DamagedResult(
                 f"{path}: mean {headline} over {len(scores)} scored samples is {mean:.6f},"
                 f" but result.json says {recorded:.6f}"

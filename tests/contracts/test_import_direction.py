@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 _PACKAGE = Path(jaxllm.__file__).parent
 _VERBS = (
     *("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo"),
-    "annotate",
+    *("annotate", "judge"),
 )
 
 # From the ground up; a room may import every room of the tiers below its own.
@@ -32,7 +32,8 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("input", "models"),
     ("weights",),
     ("decode", "objectives", "tasks"),
-    ("annotation", "evaluators", "reporting"),
+    ("chat",),
+    ("annotation", "evaluators", "judging", "reporting"),
     ("defaults", "data_requests"),
     _VERBS,
     ("cli",),
@@ -42,10 +43,13 @@ _TIERS: tuple[tuple[str, ...], ...] = (
 _BESIDE = {
     "config": {"overrides"},
     "paths": {"errors"},
-    "evaluators": {"reporting"},  # an evaluator's results are written by reporting/results.py
+    # An evaluator's results are written by reporting/results.py; one of them asks judges.
+    "evaluators": {"judging", "reporting"},
+    "judging": {"reporting"},
     "annotation": {"reporting"},  # its statistics
     "demo": set(_VERBS),
     "bench": set(_VERBS),
+    "judge": {"evaluate"},  # the judge of a model's answers is an evaluator like any other
 }
 # Rooms that are used where JAX is not wanted: not even through something that they import.
 _NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting", "annotation")
