@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from typing import Any
 
 import jax
 import numpy as np
@@ -16,6 +17,7 @@ from jaxllm.evaluators.context import EvalContext
 from jaxllm.input.batches import make_batch
 from jaxllm.input.mixture import read_held_out
 from jaxllm.input.plan import make_plan, plan_source
+from jaxllm.input.preferences import tokenize_pairs
 from jaxllm.input.sources import read_source
 from jaxllm.input.tokenize import Truncation, tokenize
 from jaxllm.input.tokens import TokenizedSource
@@ -54,12 +56,7 @@ class LossEvaluator:
 
     def __init__(self, settings: LossSettings, context: EvalContext) -> None:
         self.context = context
-        if settings.source:
-            sources, row_length = [_read(settings, context)], settings.max_length
-        else:
-            sources, row_length = _held_out_of_mixture(context)
-        if settings.max_examples:
-            sources = [source.first(settings.max_examples) for source in sources]
+        sources, row_length = read_held_out_sources(settings, context)
         self._tokenized = sources
         self._plan = make_plan(
             [plan_source(source) for source in sources],
@@ -81,14 +78,30 @@ class LossEvaluator:
             total, weight = total + float(part), weight + float(part_weight)
         return {"loss": total / weight}
 
-    def _place(self, batch: dict[str, np.ndarray]) -> dict[str, jax.Array]:
-        if self.context.mesh is None:
-            return {name: jax.numpy.asarray(array) for name, array in batch.items()}
-        layout = NamedSharding(self.context.mesh, partition_spec(("batch", "length")))
-        return jax.device_put(batch, layout)
+
+def read_held_out_sources(
+    settings: LossSettings, context: EvalContext, *, pairs: bool = False
+) -> tuple[list[TokenizedSource], int]:
+    """The sources that settings name, and the length of the rows they fit in."""
+    if settings.source:
+        sources, row_length = [_read(settings, context, pairs)], settings.max_length
+    else:
+        sources, row_length = _held_out_of_mixture(context, pairs)
+    if settings.max_examples:
+        count = settings.max_examples * (2 if pairs else 1)
+        sources = [source.first(count) for source in sources]
+    return sources, row_length
 
 
-def _read(settings: LossSettings, context: EvalContext) -> TokenizedSource:
+def place(batch: dict[str, np.ndarray], context: EvalContext) -> dict[str, jax.Array]:
+    """A batch on the devices that the context's model lies on."""
+    if context.mesh is None:
+        return {name: jax.numpy.asarray(array) for name, array in batch.items()}
+    layout = NamedSharding(context.mesh, partition_spec(("batch", "length")))
+    return jax.device_put(batch, layout)
+
+
+def _read(settings: LossSettings, context: EvalContext, pairs: bool) -> TokenizedSource:
     source = read_source(
         settings.source,
         split=settings.split,
@@ -96,28 +109,29 @@ def _read(settings: LossSettings, context: EvalContext) -> TokenizedSource:
         # Of a share held out nobody knows where the first ones stand.
         max_examples=None if settings.held_out else settings.max_examples or None,
     )
-    return tokenize(
-        source,
-        get_template(settings.template, context.tokenizer),
-        context.tokenizer,
-        name=settings.source,
-        max_length=settings.max_length + 1,
-        truncation=settings.truncation,
-        bos=settings.bos,
-        held_out=settings.held_out,
-        part="held_out" if settings.held_out else "train",
-        data_dir=context.data_dir,
-    )
+    template = get_template(settings.template, context.tokenizer)
+    common: dict[str, Any] = {
+        "name": settings.source,
+        "truncation": settings.truncation,
+        "bos": settings.bos,
+        "held_out": settings.held_out,
+        "part": "held_out" if settings.held_out else "train",
+        "data_dir": context.data_dir,
+    }
+    length = settings.max_length
+    if pairs:
+        return tokenize_pairs(source, template, context.tokenizer, row_length=length, **common)
+    return tokenize(source, template, context.tokenizer, max_length=length + 1, **common)
 
 
-def _held_out_of_mixture(context: EvalContext) -> tuple[list[TokenizedSource], int]:
+def _held_out_of_mixture(context: EvalContext, pairs: bool) -> tuple[list[TokenizedSource], int]:
     if not context.config.get("mixture"):
         raise UserError(
-            "an evaluator of type loss without a source takes what config.mixture holds out of "
+            "an evaluator without a source takes what config.mixture holds out of "
             "training, and there is no mixture: set its source"
         )
     config = ConfigDict(context.config)
-    held_out = read_held_out(config, context.tokenizer, data_dir=context.data_dir)
+    held_out = read_held_out(config, context.tokenizer, data_dir=context.data_dir, pairs=pairs)
     return held_out, config.input.max_length
 
 

@@ -149,7 +149,11 @@ def read_mixture(
 
 
 def read_held_out(
-    config: ConfigDict, tokenizer: Tokenizer, *, data_dir: str | os.PathLike[str]
+    config: ConfigDict,
+    tokenizer: Tokenizer,
+    *,
+    data_dir: str | os.PathLike[str],
+    pairs: bool = False,
 ) -> list[TokenizedSource]:
     """Reads what `config` holds out of training, tokenized as the rest is.
 
@@ -167,7 +171,8 @@ def read_held_out(
         with contextlib.ExitStack() as stack:
             if entry.optional:
                 stack.enter_context(contextlib.suppress(MissingData))
-            found.append(_read(name, entry, config, tokenizer, data_dir, part="held_out"))
+            read = functools.partial(_read, name, entry, config, tokenizer, data_dir)
+            found.append(read(part="held_out", pairs=pairs))
     return found
 
 

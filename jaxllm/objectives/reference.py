@@ -34,37 +34,53 @@ from jaxllm.parallel.rules import partition_spec
 _CACHE_VERSION = 1
 
 
-def with_reference(
-    source: TokenizedSource,
-    params: Params,
-    config: ModelConfig,
-    *,
-    fingerprint: str,
-    mesh: Mesh,
-    rows: int,
-    row_length: int,
-    data_dir: epath.PathLike,
-) -> TokenizedSource:
-    """The source with a model's log-probabilities of all its tokens that carry loss.
+class Reference:
+    """A model that says how likely it finds the answers of sources.
 
-    Args:
-        params, config: of the reference model.
-        fingerprint: of the model. Log-probabilities are kept in `data_dir/cache` under a key of it
-            and of the source's tokens, and read from there the next time.
-        rows: how many rows are computed at a time.
-        row_length: T, the longest of the source's sequences less one, or more.
+    What it said is kept in `data_dir/cache` under a key of its `fingerprint` and of the source's
+    tokens, and read from there the next time.
     """
-    is_trained = source.loss_weights > 0
-    key = hashlib.sha256(json.dumps([_CACHE_VERSION, fingerprint, source.digest]).encode())
-    key.update(np.ascontiguousarray(source.offsets, "<i8").tobytes())
-    path = epath.Path(data_dir) / "cache" / f"reference-{key.hexdigest()[:32]}.npy"
-    kept = _read(path, int(np.count_nonzero(is_trained)))
-    if kept is None:
-        kept = _asked(source, params, config, mesh, rows, row_length)[is_trained]
-        _write(path, kept)
-    log_probs = np.zeros(len(source.ids), np.float32)
-    log_probs[is_trained] = kept
-    return dataclasses.replace(source, reference_log_probs=log_probs)
+
+    def __init__(
+        self,
+        params: Params,
+        config: ModelConfig,
+        *,
+        fingerprint: str,
+        mesh: Mesh,
+        data_dir: epath.PathLike,
+    ) -> None:
+        self._params: Params | None = params
+        self._config, self._fingerprint = config, fingerprint
+        self._mesh, self._data_dir = mesh, data_dir
+
+    def annotate(self, source: TokenizedSource, *, rows: int, row_length: int) -> TokenizedSource:
+        """The source with log-probabilities of all its tokens that carry loss.
+
+        Args:
+            rows: how many rows are computed at a time.
+            row_length: T, the longest of the source's sequences less one, or more.
+        """
+        is_trained = source.loss_weights > 0
+        key = hashlib.sha256(
+            json.dumps([_CACHE_VERSION, self._fingerprint, source.digest]).encode()
+        )
+        key.update(np.ascontiguousarray(source.offsets, "<i8").tobytes())
+        path = epath.Path(self._data_dir) / "cache" / f"reference-{key.hexdigest()[:32]}.npy"
+        kept = _read(path, int(np.count_nonzero(is_trained)))
+        if kept is None:
+            if self._params is None:
+                raise ValueError("the reference model was released before it was asked")
+            kept = _asked(source, self._params, self._config, self._mesh, rows, row_length)
+            kept = kept[is_trained]
+            _write(path, kept)
+        log_probs = np.zeros(len(source.ids), np.float32)
+        log_probs[is_trained] = kept
+        return dataclasses.replace(source, reference_log_probs=log_probs)
+
+    def release(self) -> None:
+        """Lets go of the weights: from here on only what was asked before can be asked."""
+        self._params = None
 
 
 def _asked(
