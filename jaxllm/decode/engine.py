@@ -36,8 +36,9 @@ class Engine:
         config: their architecture; `config.dtype` is the dtype everything is computed in.
         tokenizer: turns ids into text and says which ids exist and which end an answer.
         mesh: where the weights lie, if they are sharded; requests are then split over it.
-        cache_bytes: room for the keys and values of the rows that are decoded together.
-        max_rows: the most of them.
+        cache_bytes: room for the keys and values of the rows that are decoded together; by default
+            a share of the memory that is free.
+        max_rows: the most of them; by default 64 on CPU and 256 on accelerators.
         row_length: tokens of a packed row of prompts.
     """
 
@@ -48,8 +49,8 @@ class Engine:
         tokenizer: Tokenizer,
         *,
         mesh: Mesh | None = None,
-        cache_bytes: int = 1 << 30,
-        max_rows: int = 64,
+        cache_bytes: int | None = None,
+        max_rows: int | None = None,
         row_length: int = 2048,
     ) -> None:
         if tokenizer.vocab_size > config.vocab_size:
@@ -110,15 +111,14 @@ class Engine:
                 raise UserError(f"request {request.id!r}: max_new_tokens must be at least 1")
             self._check(request.id, request.prompt_ids, request.max_new_tokens)
         answers = dict(known or {})
-        while waiting := [index for index in range(len(requests)) if index not in answers]:
-            asked = [requests[index] for index in waiting]
+        end_ids = list(map(self._ends_of, requests))
+        while len(answers) < len(requests):
             try:
                 for finished in Generation(
-                    self._runtime, asked, list(map(self._ends_of, asked)), self._is_stopped
+                    self._runtime, requests, end_ids, self._is_stopped, answered=set(answers)
                 ):
                     new = {
-                        waiting[one.index]: self._completion(asked[one.index], one)
-                        for one in finished
+                        one.index: self._completion(requests[one.index], one) for one in finished
                     }
                     answers |= new
                     if on_answers:
@@ -148,9 +148,8 @@ class Engine:
             self._check(request.id, request.prompt_ids, len(request.continuation_ids) - 1)
             self._check_ids(request.id, request.continuation_ids)
         scores = dict(known or {})
-        waiting = [index for index in range(len(requests)) if index not in scores]
-        for done in score_continuations(self._runtime, [requests[index] for index in waiting]):
-            new = {waiting[index]: score for index, score in done}
+        for done in score_continuations(self._runtime, requests, answered=set(scores)):
+            new = dict(done)
             scores |= new
             if on_answers:
                 on_answers(new)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -55,7 +55,9 @@ class _Ready:
     item: Item
     group: PrefixGroup
     packed: KeyValues
-    packed_item: int
+    row: int  # of it, and where in the row its tokens start
+    start: int
+    reach: int
     token: int
     logprob: float
 
@@ -70,6 +72,8 @@ class Generation:
     Args:
         end_ids: of each request, the ids that end its answer.
         is_stopped: looks for stop strings, for requests that have some.
+        answered: indices of requests that were answered before. Prompts are packed as if they were
+            not, so that the last bit of the others does not depend on where a run was cut off.
     """
 
     def __init__(
@@ -78,20 +82,24 @@ class Generation:
         requests: Sequence[Request],
         end_ids: Sequence[frozenset[int]],
         is_stopped: IsStopped,
+        *,
+        answered: Collection[int] = (),
     ) -> None:
         self._runtime, self._requests = runtime, requests
         self._prompts = [request.prompt_ids for request in requests]
         self._end_ids, self._is_stopped = end_ids, is_stopped
+        self._answered = frozenset(answered)
         self._num_end_ids = max(1, *map(len, end_ids))
+        plans = make_schedule(
+            self._prompts,
+            [request.max_new_tokens for request in requests],
+            row_length=runtime.row_length,
+            num_rows=runtime.batch_splits,
+            max_items=runtime.max_items,
+            together=runtime.max_rows,
+        )
         self._plans = collections.deque(
-            make_schedule(
-                self._prompts,
-                [request.max_new_tokens for request in requests],
-                row_length=runtime.row_length,
-                num_rows=runtime.batch_splits,
-                max_items=runtime.max_items,
-                window=runtime.max_rows,
-            )
+            plan for plan in plans if not plan.indices <= self._answered
         )
         self._sampled = any(
             request.temperature > 0 or request.repetition_penalty != 1.0 for request in requests
@@ -140,18 +148,15 @@ class Generation:
         return self._pool.prefix(group)
 
     def _prefill(self, plan: PackedPlan, prefix: Prefix | None) -> list[Generated]:
-        runtime, items = self._runtime, plan.items
+        runtime = self._runtime
         packed = runtime.pack(plan, self._prompts)
-        places = [
-            row * plan.num_items + number
-            for row, part in enumerate(plan.rows)
-            for number in range(len(part))
-        ]
+        picks_per_row = packed.picks_RQ.shape[1]
         sampling = None
         if self._sampled:
-            asked: list[Request | None] = [None] * (len(plan.rows) * plan.num_items)
-            for place, item in zip(places, items, strict=True):
-                asked[place] = self._requests[item.index]
+            asked: list[Request | None] = [None] * packed.picks_RQ.size
+            for row, items in enumerate(plan.rows):
+                for number, item in enumerate(items, start=row * picks_per_row):
+                    asked[number] = self._requests[item.index]
             sampling = self._sampling(asked)
         tokens, logprobs, layers = prefill(
             runtime.params,
@@ -159,36 +164,45 @@ class Generation:
             packed,
             prefix,
             sampling,
+            reach=plan.reach,
             cache_dtype=runtime.cache_dtype,
             vocab_size=runtime.vocab_size,
         )
         tokens, logprobs = jax.device_get((tokens, logprobs))
         done: list[Generated] = []
-        for place, item in zip(places, items, strict=True):
-            token, logprob = int(tokens[place]), float(logprobs[place])
-            ended = token in self._end_ids[item.index]
-            if ended or item.cap == 1 or self._stops(item.index, [token]):
-                done.append(
-                    Generated(
-                        index=item.index, token_ids=(token,), logprobs=(logprob,), ended=ended
-                    )
-                )
-                continue
-            if self._pool is not None:
-                self._pool.use(plan.group)
-            self._ready.append(
-                _Ready(
+        for row, items in enumerate(plan.rows):
+            start = 0
+            for number, item in enumerate(items, start=row * picks_per_row):
+                entry = _Ready(
                     item=item,
                     group=plan.group,
                     packed=layers,
-                    packed_item=place,
-                    token=token,
-                    logprob=logprob,
+                    row=row,
+                    start=start,
+                    reach=plan.reach,
+                    token=int(tokens[number]),
+                    logprob=float(logprobs[number]),
                 )
-            )
+                start += item.own
+                if item.index in self._answered:
+                    continue
+                if answer := self._answer_of_one(entry):
+                    done.append(answer)
+                    continue
+                if self._pool is not None:
+                    self._pool.use(plan.group)
+                self._ready.append(entry)
         if self._pool is not None and not any(p.group is plan.group for p in self._plans):
             self._pool.last_prefill(plan.group)
         return done
+
+    def _answer_of_one(self, entry: _Ready) -> Generated | None:
+        """The answer, where the first token is all of it."""
+        index, token = entry.item.index, entry.token
+        ended = token in self._end_ids[index]
+        if not (ended or entry.item.cap == 1 or self._stops(index, [token])):
+            return None
+        return Generated(index=index, token_ids=(token,), logprobs=(entry.logprob,), ended=ended)
 
     def _sampling(self, requests: Sequence[Request | None]) -> SamplingState:
         return sampling_state(
@@ -209,8 +223,8 @@ class Generation:
         chosen = [self._ready.popleft() for _ in range(min(len(free), len(self._ready)))]
         if not chosen:
             return
-        live = [entry.item.own for entry in self._rows if entry is not None]
-        longest = max([*live, *(num_slots(entry.packed) for entry in chosen)])
+        live = [entry for entry in self._rows if entry is not None]
+        longest = max([*(e.item.own for e in live), *(e.reach for e in chosen)])
         needed = size_bucket(longest, _SLOT_PARTS)
         have = num_slots(slots.prompts)
         if needed > have or needed <= have * _SHRINK_BELOW:
@@ -235,7 +249,7 @@ class Generation:
             empty_slots(
                 runtime.config,
                 rows=rows,
-                prompt_slots=size_bucket(num_slots(self._ready[0].packed), _SLOT_PARTS),
+                prompt_slots=size_bucket(self._ready[0].reach, _SLOT_PARTS),
                 ring_slots=ring_slots,
                 num_end_ids=self._num_end_ids,
                 cache_dtype=runtime.cache_dtype,
@@ -260,7 +274,8 @@ class Generation:
         ]
         taken = Taken(
             slot=array([number for number, _ in group], size, np.int32),
-            item=array([entry.packed_item for entry in entries], 0, np.int32),
+            row=array([entry.row for entry in entries], 0, np.int32),
+            start=array([entry.start for entry in entries], 0, np.int32),
             prompt_length=array([entry.item.own for entry in entries], 0, np.int32),
             prefix_start=array(pool_starts, 0, np.int32),
             prefix_length=array([entry.group.length for entry in entries], 0, np.int32),
@@ -277,7 +292,14 @@ class Generation:
                 rows = jnp.arange(size)
                 seen = sampling.seen_BV.at[rows, taken.token].set(True)
                 sampling = sampling._replace(seen_BV=seen)
-        return take_rows(slots, entries[0].packed, taken, jnp.int32(len(group)), sampling)
+        return take_rows(
+            slots,
+            entries[0].packed,
+            taken,
+            jnp.int32(len(group)),
+            sampling,
+            reach=entries[0].reach,
+        )
 
     def _decode(self) -> list[Generated]:
         live = self._num_live

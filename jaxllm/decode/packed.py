@@ -1,13 +1,13 @@
 """Compiled programs over packed rows: the own tokens of many requests side by side.
 
 Products with weights run over the row, in which hardly a position is padding; attention runs over
-the items of the row, each padded to the longest. What requests have in common, their prefix, was
-run once, and its keys and values stand apart without a row axis. In the last layer keys and values
-are made everywhere, but queries, output projection and feed-forward only where a next token is
-wanted.
+the row too, a block of queries at a time, each over the keys that are near enough to belong to the
+same item. What requests have in common, their prefix, was run once, and its keys and values stand
+apart without a row axis. In the last layer keys and values are made everywhere, but queries, output
+projection and feed-forward only where a next token is wanted.
 
-Shape suffixes: R rows, T length of a row, N items of a row, L tokens of an item, C picked tokens of
-an item, I = R * N items, K key/value heads, P prefix slots, H head_dim, D hidden_size.
+Shape suffixes: R rows, T length of a row, Q picked positions of a row, K key/value heads, P prefix
+slots, N query heads, H head_dim, D hidden_size.
 """
 
 from __future__ import annotations
@@ -40,13 +40,12 @@ _SCORE_BLOCK = 256
 
 
 class PackedRows(NamedTuple):
-    """Tokens of several items a row, and where each stands."""
+    """Tokens of several items a row, and where a next token is wanted."""
 
     tokens_RT: jax.Array
     positions_RT: jax.Array
-    places_RNL: jax.Array  # of an item's tokens in the row; 0 behind its end
-    origins_RT: jax.Array  # of a row's tokens: item * L + place in the item
-    picks_RNC: jax.Array  # tokens of the item behind which one is wanted
+    starts_RT: jax.Array  # where in the row the token's item starts; padding is an item of its own
+    picks_RQ: jax.Array
 
 
 class Prefix(NamedTuple):
@@ -57,7 +56,7 @@ class Prefix(NamedTuple):
     length: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("config", "cache_dtype", "vocab_size"))
+@functools.partial(jax.jit, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
 def prefill(
     params: Params,
     config: ModelConfig,
@@ -65,20 +64,21 @@ def prefill(
     prefix: Prefix | None,
     sampling: SamplingState | None,
     *,
+    reach: int,
     cache_dtype: str,
     vocab_size: int,
 ) -> tuple[jax.Array, jax.Array, KeyValues]:
-    """The first token of each item's answer, its log-probability, and all keys and values.
+    """The token behind each pick, its log-probability, and all keys and values.
 
     Args:
-        packed: with one pick an item, its last token.
-        sampling: settings of each item, [I].
+        sampling: settings of each pick, [R * Q].
+        reach: no item is longer.
 
     Returns:
-        Tokens and log-probabilities [I], and keys and values with a leading axis of items.
+        Tokens and log-probabilities [R * Q], and keys and values with a leading axis of rows.
     """
-    hidden_ICD, layers = _run(params, config, packed, prefix, cache_dtype)
-    logits = masked_logits(params, config, hidden_ICD[:, 0], vocab_size)
+    hidden_RQD, layers = _run(params, config, packed, prefix, reach, cache_dtype)
+    logits = masked_logits(params, config, hidden_RQD.reshape(-1, config.hidden_size), vocab_size)
     tokens, logprobs = choose_tokens(logits, sampling, jnp.zeros(len(logits), jnp.int32))
     return tokens, logprobs, layers
 
@@ -91,29 +91,29 @@ def run_prefix(
 
     What stands behind the real tokens is padding: later positions never change earlier ones.
     """
-    places = jnp.arange(tokens_P.shape[0])[None]
-    packed = PackedRows(
-        tokens_P[None], places, places[None], places, jnp.zeros((1, 1, 1), jnp.int32)
-    )
-    _, layers = _run(params, config, packed, None, cache_dtype)
+    length = len(tokens_P)
+    places_1P = jnp.arange(length)[None]
+    no_pick = jnp.zeros((1, 1), jnp.int32)
+    packed = PackedRows(tokens_P[None], places_1P, jnp.zeros_like(places_1P), no_pick)
+    _, layers = _run(params, config, packed, None, length, cache_dtype)
     return [(k[0], v[0]) for k, v in layers]
 
 
-@functools.partial(jax.jit, static_argnames=("config", "cache_dtype", "vocab_size"))
+@functools.partial(jax.jit, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
 def score(
     params: Params,
     config: ModelConfig,
     packed: PackedRows,
     prefix: Prefix | None,
-    targets_IC: jax.Array,
+    targets_RQ: jax.Array,
     *,
+    reach: int,
     cache_dtype: str,
     vocab_size: int,
 ) -> tuple[jax.Array, jax.Array]:
-    """Log-probability of the target behind each pick, and whether it is the most likely, [I, C]."""
-    hidden_ICD, _ = _run(params, config, packed, prefix, cache_dtype)
-    items, picks, size = hidden_ICD.shape
-    block = math.gcd(items * picks, _SCORE_BLOCK)
+    """Log-probability of the target behind each pick, and whether it is the most likely, [R, Q]."""
+    hidden_RQD, _ = _run(params, config, packed, prefix, reach, cache_dtype)
+    block = math.gcd(targets_RQ.size, _SCORE_BLOCK)
 
     def scored(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
         hidden, targets = part
@@ -122,9 +122,9 @@ def score(
         best = jnp.argmax(logits, axis=-1) == targets
         return chosen - jax.nn.logsumexp(logits, axis=-1), best
 
-    blocks = (hidden_ICD.reshape(-1, block, size), targets_IC.reshape(-1, block))
+    blocks = (hidden_RQD.reshape(-1, block, config.hidden_size), targets_RQ.reshape(-1, block))
     logprobs, is_best = jax.lax.map(scored, blocks)
-    return logprobs.reshape(items, picks), is_best.reshape(items, picks)
+    return logprobs.reshape(targets_RQ.shape), is_best.reshape(targets_RQ.shape)
 
 
 def num_slots(layers: KeyValues) -> int:
@@ -145,46 +145,55 @@ def _run(
     config: ModelConfig,
     packed: PackedRows,
     prefix: Prefix | None,
+    reach: int,
     cache_dtype: str,
 ) -> tuple[jax.Array, KeyValues]:
-    """Hidden states [I, C, D] of the picks after the final norm, and all keys and values."""
-    rows, items, longest = packed.places_RNL.shape
-    picks = packed.picks_RNC.shape[2]
+    """Hidden states [R, Q, D] of the picks after the final norm, and all keys and values."""
     x_RTD = embed(params, config, packed.tokens_RT, packed.positions_RT)
     rope = rope_for(config, packed.positions_RT)
-    picked_RNC = jnp.take_along_axis(packed.places_RNL, packed.picks_RNC, axis=2)
-    pick = functools.partial(_take, places=picked_RNC.reshape(rows, -1))
+    rows, length = packed.tokens_RT.shape
+    places_RT = jnp.broadcast_to(jnp.arange(length), (rows, length))
+    pick = functools.partial(_take, places=packed.picks_RQ)
     last = config.num_layers - 1
 
-    def keys_and_values(k: jax.Array, v: jax.Array) -> tuple[jax.Array, jax.Array]:
-        k, v = (_items(part, packed.places_RNL).astype(cache_dtype) for part in (k, v))
-        return jnp.transpose(k, (0, 2, 3, 1)), jnp.swapaxes(v, 1, 2)
-
-    def attend_along(q, k, v, common):
-        k, v = keys_and_values(k, v)
-        out = _attend_along(_items(q, packed.places_RNL), k, v, common)
-        out = out.reshape(rows, items * longest, *q.shape[2:])
-        return _take(out, places=packed.origins_RT), (k, v)
-
-    def attend_at_picks(q, k, v, common):
-        k, v = keys_and_values(k, v)
-        seen = packed.picks_RNC.reshape(-1, picks, 1) >= jnp.arange(longest)
-        q_ICNH = q.reshape(rows * items, picks, *q.shape[2:])
-        return attention_over(q_ICNH, [*common, Keys(k, v, seen)]).reshape(q.shape), (k, v)
+    def attend(places_RQ, reach, q_RQNH, k_RTKH, v_RTKH, common):
+        k_RKHT, v_RKTH = jnp.transpose(k_RTKH, (0, 2, 3, 1)), jnp.swapaxes(v_RTKH, 1, 2)
+        starts_RQ = _take(packed.starts_RT, places_RQ)
+        parts = []
+        for start in range(0, places_RQ.shape[1], _QUERY_BLOCK):
+            block = slice(start, start + _QUERY_BLOCK)
+            near = slice(0, length) if reach is None else slice(max(0, start - reach), block.stop)
+            is_own = places_RT[:, None, near] >= starts_RQ[:, block, None]
+            is_past = places_RT[:, None, near] <= places_RQ[:, block, None]
+            own = Keys(k_RKHT[..., near], v_RKTH[:, :, near], is_own & is_past)
+            parts.append(attention_over(q_RQNH[:, block], [*common, own]))
+        kept = k_RKHT.astype(cache_dtype), v_RKTH.astype(cache_dtype)
+        return jnp.concatenate(parts, axis=1), kept
 
     def layer(x_RTD: jax.Array, number: jax.Array) -> tuple[jax.Array, Any]:
-        # A copy of one layer's weights at a time; a slice of the stack would copy them all.
-        block = jax.tree.map(lambda leaf: leaf[number], params["blocks"])
-        common = _prefix_keys(prefix, number)
-        return apply_block(block, config, x_RTD, rope, attend_along, common)
+        block = jax.tree.map(lambda leaf: _layer_of(leaf, number), params["blocks"])
+        common = _prefix_keys(prefix, number, config.dtype)
+        along = functools.partial(attend, places_RT, reach)
+        return apply_block(block, config, x_RTD, rope, along, common)
 
     x_RTD, stacked = jax.lax.scan(layer, x_RTD, jnp.arange(last))
     block = jax.tree.map(lambda leaf: leaf[last], params["blocks"])
-    common = _prefix_keys(prefix, last)
-    x_RQD, of_last = apply_block(block, config, x_RTD, rope, attend_at_picks, common, pick)
+    common = _prefix_keys(prefix, last, config.dtype)
+    at_picks = functools.partial(attend, packed.picks_RQ, None)
+    x_RQD, of_last = apply_block(block, config, x_RTD, rope, at_picks, common, pick)
     layers = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(last)]
-    hidden = final_norm(params, config, x_RQD)
-    return hidden.reshape(rows * items, picks, -1), [*layers, of_last]
+    return final_norm(params, config, x_RQD), [*layers, of_last]
+
+
+def _layer_of(stack: jax.Array, number: jax.Array) -> jax.Array:
+    """One layer's weights, copied as integers where they are bfloat16.
+
+    XLA:CPU would make a float32 copy of the whole stack first, at every call.
+    """
+    if stack.dtype != jnp.bfloat16:
+        return stack[number]
+    bits = jax.lax.bitcast_convert_type(stack, jnp.uint16)
+    return jax.lax.bitcast_convert_type(bits[number], jnp.bfloat16)
 
 
 def _take(array: jax.Array, places: jax.Array) -> jax.Array:
@@ -193,29 +202,8 @@ def _take(array: jax.Array, places: jax.Array) -> jax.Array:
     return jnp.take_along_axis(array, index, axis=1)
 
 
-def _items(array: jax.Array, places_RNL: jax.Array) -> jax.Array:
-    """A row's tokens by item: [R, T, ...] -> [I, L, ...]."""
-    rows, items, longest = places_RNL.shape
-    taken = _take(array, places=places_RNL.reshape(rows, -1))
-    return taken.reshape(rows * items, longest, *array.shape[2:])
-
-
-def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int) -> list[Keys]:
+def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int, dtype: str) -> list[Keys]:
     if prefix is None:
         return []
-    k_KHP, v_KPH = prefix.keys[layer], prefix.values[layer]
+    k_KHP, v_KPH = prefix.keys[layer].astype(dtype), prefix.values[layer].astype(dtype)
     return [Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])]
-
-
-def _attend_along(
-    q_ILNH: jax.Array, k_IKHL: jax.Array, v_IKLH: jax.Array, common: list[Keys]
-) -> jax.Array:
-    """Every token over the prefix and the tokens before it, a block of queries at a time."""
-    length = q_ILNH.shape[1]
-    parts = []
-    for start in range(0, length, _QUERY_BLOCK):
-        end = min(start + _QUERY_BLOCK, length)
-        causal = (jnp.arange(start, end)[:, None] >= jnp.arange(end))[None]
-        own = Keys(k_IKHL[..., :end], v_IKLH[:, :, :end], causal)
-        parts.append(attention_over(q_ILNH[:, start:end], [*common, own]))
-    return jnp.concatenate(parts, axis=1)

@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import psutil
 from jax.sharding import Mesh
 
 from jaxllm.decode.packed import KeyValues, PackedRows, run_prefix
@@ -18,6 +19,13 @@ from jaxllm.decode.slots import Slots
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params
 from jaxllm.parallel.rules import sharding
+
+# Shares of the free memory that rows may take. On the host other programs want some of it, and the
+# keys of prefills that wait for a row stand beside them.
+_HOST_SHARE, _DEVICE_SHARE = 0.25, 0.6
+
+# Two CPU cores multiply more rows than that no faster a row, and fewer are less idle at the end.
+_ROWS = {"cpu": 64}
 
 # A row of a packed prefill holds at most one item for so many of its tokens.
 _TOKENS_PER_ITEM = 16
@@ -65,12 +73,22 @@ def _unstacked(params: Params, num_layers: int) -> Params:
     return {**params, "blocks": layers}
 
 
+def _share_of_memory() -> int:
+    """Bytes that the rows of all devices may take, from what is free after the weights."""
+    stats = [device.memory_stats() for device in jax.local_devices()]
+    if any(stat is None or "bytes_limit" not in stat for stat in stats):
+        return int(_HOST_SHARE * psutil.virtual_memory().available)
+    free = (stat["bytes_limit"] - stat["bytes_in_use"] for stat in stats)
+    return int(_DEVICE_SHARE * min(free) * len(stats))
+
+
 class Runtime:
     """Weights in the layout of decoding, and sizes chosen for this device.
 
     Args:
-        cache_bytes: room for the keys and values of the rows that are decoded together.
-        max_rows: the most of them.
+        cache_bytes: room for the keys and values of the rows that are decoded together; None
+            takes a share of the memory that is free now.
+        max_rows: the most of them; None takes what suits the device.
         row_length: tokens of a packed row.
     """
 
@@ -81,15 +99,16 @@ class Runtime:
         mesh: Mesh | None,
         *,
         vocab_size: int,
-        cache_bytes: int,
-        max_rows: int,
+        cache_bytes: int | None,
+        max_rows: int | None,
         row_length: int,
     ) -> None:
         self.config, self.vocab_size = config, vocab_size
         self.mesh = None if mesh is None or mesh.size == 1 else mesh
         self.params = _cast(params, config.dtype)
         self.step_params = _unstacked(self.params, config.num_layers)
-        self.cache_bytes, self.max_rows = cache_bytes, max_rows
+        self.cache_bytes = _share_of_memory() if cache_bytes is None else cache_bytes
+        self.max_rows = max_rows or _ROWS.get(jax.default_backend(), 256)
         self.row_length = min(row_length, size_bucket(config.max_positions))
         self.max_items = max(1, self.row_length // _TOKENS_PER_ITEM)
         self.batch_splits = (
@@ -109,28 +128,36 @@ class Runtime:
         rows = min(1 << (rows.bit_length() - 1), 1 << max(0, num_requests - 1).bit_length())
         return -(-rows // self.batch_splits) * self.batch_splits
 
-    def pack(self, plan: PackedPlan, prompts: Sequence[Sequence[int]]) -> PackedRows:
-        """The arrays of a packed prefill; each item is picked at its last token."""
-        rows, items, longest = len(plan.rows), plan.num_items, plan.longest
+    def pack(
+        self, plan: PackedPlan, texts: Sequence[Sequence[int]], wanted: Sequence[int] | None = None
+    ) -> PackedRows:
+        """The arrays of a packed prefill.
+
+        Of each item the last `wanted[item.index]` tokens are picked, or the last one; the picks of
+        a row stand side by side.
+        """
+        rows = len(plan.rows)
         tokens = np.zeros((rows, plan.length), np.int32)
-        positions, origins = np.zeros_like(tokens), np.zeros_like(tokens)
-        places = np.zeros((rows, items, longest), np.int32)
-        picks = np.zeros((rows, items, 1), np.int32)
+        positions = np.zeros_like(tokens)
+        starts = np.tile(np.arange(plan.length, dtype=np.int32), (rows, 1))
+        picks: list[list[int]] = [[] for _ in range(rows)]
         for row, part in enumerate(plan.rows):
             start = 0
-            for number, item in enumerate(part):
+            for item in part:
                 end = start + item.own
-                prompt = prompts[item.index]
-                tokens[row, start:end] = prompt[plan.group.length :]
-                positions[row, start:end] = np.arange(plan.group.length, len(prompt))
-                places[row, number, : item.own] = np.arange(start, end)
-                origins[row, start:end] = number * longest + np.arange(item.own)
-                picks[row, number] = item.own - 1
+                text = texts[item.index]
+                tokens[row, start:end] = text[plan.group.length :]
+                positions[row, start:end] = np.arange(plan.group.length, len(text))
+                starts[row, start:end] = start
+                picks[row] += range(end - (wanted[item.index] if wanted else 1), end)
                 start = end
+        picked = np.zeros((rows, size_bucket(max(map(len, picks)), 4)), np.int32)
+        for row, places in enumerate(picks):
+            picked[row, : len(places)] = places
         self.stats.own_tokens += sum(item.own for item in plan.items)
-        self.stats.prompt_tokens += sum(len(prompts[item.index]) for item in plan.items)
+        self.stats.prompt_tokens += sum(len(texts[item.index]) for item in plan.items)
         self.stats.prefill_positions += rows * plan.length
-        return PackedRows(*map(self.batched, (tokens, positions, places, origins, picks)))
+        return PackedRows(*map(self.batched, (tokens, positions, starts, picked)))
 
     def run_prefix(self, tokens: Sequence[int]) -> KeyValues:
         """Keys and values of a beginning that requests share, for every device."""

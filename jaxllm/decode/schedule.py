@@ -48,15 +48,14 @@ class PackedPlan:
         return [item for row in self.rows for item in row]
 
     @property
-    def longest(self) -> int:
-        """The padded size of the longest item."""
-        return size_bucket(max(item.own for item in self.items))
+    def indices(self) -> set[int]:
+        """The requests it holds."""
+        return {item.index for item in self.items}
 
     @property
-    def num_items(self) -> int:
-        """The padded number of items a row."""
-        most = max(map(len, self.rows))
-        return most if most <= 8 else size_bucket(most, 4)
+    def reach(self) -> int:
+        """How far back a token may look for those of its item: the padded size of the longest."""
+        return size_bucket(max(item.own for item in self.items), 4)
 
 
 def make_schedule(
@@ -66,21 +65,21 @@ def make_schedule(
     row_length: int,
     num_rows: int,
     max_items: int,
-    window: int,
+    together: int,
     longest_prefix: Sequence[int] | None = None,
 ) -> list[PackedPlan]:
     """Prefills in the order they run.
 
     Groups with the longest answers go first. Within a group the longest prompts do, so that rows
-    that are decoded together are of like length, and of each `window` of them the longest answers,
-    so that the last ones to be decoded are short. A row takes items in that order while they fit,
-    then others that fill its gap.
+    that are decoded together are of like length, and of each `together` of them the longest
+    answers, so that the last ones to be decoded are short. A row takes items in that order while
+    they fit, then others that fill its gap.
 
     Args:
         row_length: tokens of a row, a size of `size_bucket`; a longer item has a row of its own.
         num_rows: rows of a prefill, a multiple of the devices the batch is split over.
         max_items: the most items of a row.
-        window: requests that are decoded together.
+        together: requests that are decoded together.
         longest_prefix: how much of each prompt may belong to a prefix, if not all but one token.
     """
     plans: list[PackedPlan] = []
@@ -91,8 +90,8 @@ def make_schedule(
             for index in group.members
         ]
         items.sort(key=lambda item: (-item.own, item.index))
-        for start in range(0, len(items), window):
-            part = slice(start, start + window)
+        for start in range(0, len(items), together):
+            part = slice(start, start + together)
             items[part] = sorted(items[part], key=lambda item: (-item.cap, item.index))
         rows = _packed(items, row_length, max_items)
         for start in range(0, len(rows), num_rows):

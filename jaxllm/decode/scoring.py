@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -17,9 +17,13 @@ from jaxllm.decode.slots import prefix_of
 
 
 def score_continuations(
-    runtime: Runtime, requests: Sequence[ScoreRequest]
+    runtime: Runtime, requests: Sequence[ScoreRequest], *, answered: Collection[int] = ()
 ) -> Iterator[list[tuple[int, Score]]]:
-    """(index, score) of the requests that were run together, until all have been."""
+    """(index, score) of the requests that were run together, until all have been.
+
+    The schedule is that of all requests, `answered` ones too: what is computed beside what, and so
+    the last bit of every score, does not depend on where an earlier run was cut off.
+    """
     # The last token of a continuation is only ever a target.
     texts = [(*r.prompt_ids, *r.continuation_ids)[:-1] for r in requests]
     plans = make_schedule(
@@ -28,39 +32,44 @@ def score_continuations(
         row_length=runtime.row_length,
         num_rows=runtime.batch_splits,
         max_items=runtime.max_items,
-        window=1,
+        together=1,
         longest_prefix=[len(r.prompt_ids) - 1 for r in requests],
     )
+    plans = [plan for plan in plans if not plan.indices <= set(answered)]
     group, prefix = None, None
     for plan in plans:
         if plan.group is not group:
             group = plan.group
             prefix = _prefix(runtime, group, texts[group.members[0]])
-        packed = runtime.pack(plan, texts)
-        counts = [len(requests[item.index].continuation_ids) for item in plan.items]
-        shape = (len(plan.rows), plan.num_items, 1 << (max(counts) - 1).bit_length())
-        picks, targets = np.zeros(shape, np.int32), np.zeros(shape, np.int32)
+        packed = runtime.pack(plan, texts, [len(r.continuation_ids) for r in requests])
+        targets = np.zeros(packed.picks_RQ.shape, np.int32)
         for row, items in enumerate(plan.rows):
-            for number, item in enumerate(items):
-                wanted = requests[item.index].continuation_ids
-                picks[row, number, : len(wanted)] = np.arange(item.own - len(wanted), item.own)
-                targets[row, number, : len(wanted)] = wanted
+            wanted = [token for item in items for token in requests[item.index].continuation_ids]
+            targets[row, : len(wanted)] = wanted
         logprobs, is_best = jax.device_get(
             score(
                 runtime.params,
                 runtime.config,
-                packed._replace(picks_RNC=runtime.batched(picks)),
+                packed,
                 prefix,
-                runtime.batched(targets.reshape(-1, shape[2])),
+                runtime.batched(targets),
+                reach=plan.reach,
                 cache_dtype=runtime.cache_dtype,
                 vocab_size=runtime.vocab_size,
             )
         )
-        yield [
-            (item.index, _score(requests[item.index], logprobs[place], is_best[place]))
-            for row, items in enumerate(plan.rows)
-            for place, item in enumerate(items, start=row * plan.num_items)
-        ]
+        done = []
+        for row, items in enumerate(plan.rows):
+            start = 0
+            for item in items:
+                request = requests[item.index]
+                part = slice(start, start + len(request.continuation_ids))
+                if item.index not in answered:
+                    done.append(
+                        (item.index, _score(request, logprobs[row, part], is_best[row, part]))
+                    )
+                start = part.stop
+        yield done
 
 
 def _prefix(runtime: Runtime, group: PrefixGroup, text: Sequence[int]) -> Prefix | None:
@@ -71,10 +80,9 @@ def _prefix(runtime: Runtime, group: PrefixGroup, text: Sequence[int]) -> Prefix
 
 
 def _score(request: ScoreRequest, logprobs: np.ndarray, is_best: np.ndarray) -> Score:
-    count = len(request.continuation_ids)
     return Score(
         id=request.id,
-        logprob=float(logprobs[:count].sum()),
-        num_tokens=count,
-        is_greedy=bool(is_best[:count].all()),
+        logprob=float(logprobs.sum()),
+        num_tokens=len(logprobs),
+        is_greedy=bool(is_best.all()),
     )

@@ -65,7 +65,8 @@ class Taken(NamedTuple):
     """Rows to take from a packed prefill, [M]; `slot` is out of range where there is none."""
 
     slot: jax.Array
-    item: jax.Array
+    row: jax.Array  # of the packed prefill, and where in it the tokens start
+    start: jax.Array
     prompt_length: jax.Array
     prefix_start: jax.Array
     prefix_length: jax.Array
@@ -109,21 +110,30 @@ def empty_slots(
     )
 
 
-@functools.partial(jax.jit, donate_argnames=("slots",))
+@functools.partial(jax.jit, static_argnames=("reach",), donate_argnames=("slots",))
 def take_rows(
-    slots: Slots, packed: KeyValues, taken: Taken, count: jax.Array, sampling: SamplingState | None
+    slots: Slots,
+    packed: KeyValues,
+    taken: Taken,
+    count: jax.Array,
+    sampling: SamplingState | None,
+    *,
+    reach: int,
 ) -> Slots:
     """Puts the first `count` of `taken` into their slots, with their keys from a packed prefill.
 
-    An item of the prefill may be padded to as many tokens as there are prompt slots, not to more.
+    No item has more than `reach` of them; there are so many prompt slots at least.
     """
 
     def copy(index: jax.Array, prompts: KeyValues) -> KeyValues:
-        def copied(cache: jax.Array, new: jax.Array) -> jax.Array:
-            item = jax.lax.dynamic_index_in_dim(new, taken.item[index])
-            return jax.lax.dynamic_update_slice(cache, item, (taken.slot[index], 0, 0, 0))
+        def copied(cache: jax.Array, new: jax.Array, axis: int) -> jax.Array:
+            part = _from(new, taken.row[index], taken.start[index], reach, axis)
+            return jax.lax.dynamic_update_slice(cache, part, (taken.slot[index], 0, 0, 0))
 
-        return jax.tree.map(copied, prompts, packed)
+        return [
+            (copied(k, new_k, 3), copied(v, new_v, 2))
+            for (k, v), (new_k, new_v) in zip(prompts, packed, strict=True)
+        ]
 
     def put(old: jax.Array, new: jax.Array) -> jax.Array:
         return old.at[taken.slot].set(new.astype(old.dtype), mode="drop")
@@ -145,6 +155,16 @@ def take_rows(
         ended_B=put(slots.ended_B, jnp.zeros_like(taken.slot)),
         sampling=None if sampling is None else jax.tree.map(put, slots.sampling, sampling),
     )
+
+
+def _from(array: jax.Array, row: jax.Array, start: jax.Array, size: int, axis: int) -> jax.Array:
+    """`size` slots of one row along `axis`, those from `start` first; fewer if it has fewer."""
+    size = min(size, array.shape[axis])
+    begin = jnp.minimum(start, array.shape[axis] - size)
+    of_row = jax.lax.dynamic_index_in_dim(array, row)
+    part = jax.lax.dynamic_slice_in_dim(of_row, begin, size, axis)
+    twice = jnp.concatenate([part, part], axis=axis)
+    return jax.lax.dynamic_slice_in_dim(twice, start - begin, size, axis)
 
 
 @functools.partial(jax.jit, static_argnames=("size",))

@@ -26,7 +26,7 @@ _VERBS = (
 
 # From the ground up; a room may import every room of the tiers below its own.
 _TIERS: tuple[tuple[str, ...], ...] = (
-    ("errors", "paths"),
+    ("errors", "paths", "host_memory"),
     ("config", "overrides", "parallel", "observe", "compilation_cache", "verb"),
     ("text", "corpora", "metrics"),
     ("input", "models"),

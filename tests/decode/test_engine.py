@@ -198,7 +198,9 @@ def test_a_stop_string_ends_its_own_request_only(engine, prompts):
     after = engine.generate(stopping)
     assert after[0].text == before[1].text[: before[1].text.index(stop)]
     assert after[0].finish_reason == "stop"
-    assert after[1:] == [before[0], *before[2:]]
+    for one, same in zip(after[1:], [before[0], *before[2:]], strict=True):
+        assert (one.id, one.token_ids) == (same.id, same.token_ids)
+        assert one.logprob == pytest.approx(same.logprob, abs=1e-5)
 
 
 def test_rows_beyond_the_tokenizer_are_never_chosen(tiny_config, tiny_params, tiny_tokenizer):

@@ -20,7 +20,7 @@ def test_buckets_hold_their_lengths_with_little_waste():
 def _schedule(lengths, caps, **changes):
     rng = np.random.default_rng(0)
     prompts = [tuple(rng.integers(1, 10**6, length).tolist()) for length in lengths]
-    settings = {"row_length": 512, "num_rows": 1, "max_items": 32, "window": 16} | changes
+    settings = {"row_length": 512, "num_rows": 1, "max_items": 32, "together": 16} | changes
     return make_schedule(prompts, caps, **settings)
 
 
@@ -34,8 +34,7 @@ def test_every_request_is_prefilled_once_with_little_padding(num_rows):
         assert len(plan.rows) == num_rows
         for row in plan.rows:
             assert sum(item.own for item in row) <= plan.length <= 512
-            assert len(row) <= plan.num_items
-        assert all(item.own == lengths[item.index] <= plan.longest for item in plan.items)
+        assert all(item.own == lengths[item.index] <= plan.reach for item in plan.items)
     positions = sum(plan.length * num_rows for plan in plans)
     assert positions < 1.05 * lengths.sum() + num_rows * 512
 
@@ -48,7 +47,7 @@ def test_a_prompt_longer_than_a_row_has_its_own():
 
 def test_long_prompts_go_first_and_long_answers_first_among_their_like():
     lengths, caps = [100] * 32 + [200] * 32, list(range(64))
-    order = [item for plan in _schedule(lengths, caps, window=32) for item in plan.items]
+    order = [item for plan in _schedule(lengths, caps, together=32) for item in plan.items]
     owns = [item.own for item in order]
     # The gap of a row may be filled with a short one early.
     assert np.mean(owns[:24]) > np.mean(owns[-24:])
