@@ -10,16 +10,18 @@ import os
 import sys
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.checkpoint import Checkpoints
-from jaxllm.weights.load import load_model
+from jaxllm.weights.load import load_adapter, load_model
+from jaxllm.weights.peft_folder import write_peft_folder
 from jaxllm.weights.safetensors_folder import write_hf_folder
 
-FORMATS = ("hf", "orbax")
+FORMATS = ("hf", "orbax", "peft")
 
 
 def convert(
@@ -31,10 +33,10 @@ def convert(
     revision: str | None = None,
     overwrite: bool = False,
 ) -> int:
-    """Writes the model `source` (anything `load_model` takes) as `to` ("hf" or "orbax").
+    """Writes the model `source` (anything `load_model` takes) as `to` ("hf", "orbax" or "peft").
 
-    Weights keep the dtype they are stored in unless `dtype` names another. Returns the number of
-    parameters.
+    Weights keep the dtype they are stored in unless `dtype` names another. To "peft" go the
+    adapters of a run alone; to the others they go merged. Returns the number of parameters.
 
     Raises:
         UserError: an unknown format, a destination that is not empty, or a source that cannot be
@@ -48,6 +50,8 @@ def convert(
         raise UserError(f"{target} holds the source itself; choose another folder")
     if target.exists() and (not target.is_dir() or any(target.iterdir())) and not overwrite:
         raise UserError(f"{target} is not empty; choose another folder, or give --overwrite")
+    if to == "peft":
+        return _write_adapter(source, target, dtype, overwrite)
     model = load_model(source, param_dtype=dtype, revision=revision)
     if to == "hf":
         write_hf_folder(
@@ -72,6 +76,24 @@ def convert(
     finally:
         checkpoints.close()
     return model.num_params
+
+
+def _write_adapter(
+    source: str | os.PathLike[str], target: epath.Path, dtype: str | None, overwrite: bool
+) -> int:
+    adapter = load_adapter(source)
+    if dtype is not None:
+        raise UserError("--dtype does not go with --to=peft: adapters are written in float32")
+    write_peft_folder(
+        target,
+        adapter.params,
+        adapter.config,
+        adapter.base,
+        adapter.tokenizer,
+        source_files=adapter.source_files,
+        overwrite=overwrite,
+    )
+    return sum(leaf.size for leaf in jax.tree.leaves(adapter.params))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -19,6 +19,7 @@ from jaxllm.input.mixture import MixtureEntry
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
 from jaxllm.parallel.mesh import MeshShape
+from jaxllm.weights.lora_targets import LoraSettings
 
 
 def train_config() -> ConfigDict:
@@ -33,6 +34,8 @@ def train_config() -> ConfigDict:
             # Empty: fresh weights of `architecture`.
             "init_from": "",
             "model": model_settings(),
+            # Low-rank adapters on `init_from` instead of its own weights, with a rank above 0.
+            "lora": dataclasses.asdict(LoraSettings()),
             # A tokenizer file or folder; "mini": the embedded suite's; empty: that of `init_from`.
             "tokenizer": "",
             "data_dir": "",

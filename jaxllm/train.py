@@ -32,6 +32,8 @@ from jaxllm.input.provenance import check_same_order
 from jaxllm.input.report import describe_input, format_examples, format_input
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_params
+from jaxllm.models.int8 import quantize_blocks
+from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
 from jaxllm.models.settings import model_config_from_settings
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
@@ -40,6 +42,7 @@ from jaxllm.objectives.train_state import (
     Loss,
     State,
     abstract_state,
+    fresh_adapters,
     fresh_params,
     fresh_state,
     make_train_step,
@@ -52,8 +55,11 @@ from jaxllm.parallel.rules import partition_spec
 from jaxllm.paths import resolve_data_dir
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.verb import Verb, run_verb
+from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.checkpoint import Checkpoints
-from jaxllm.weights.load import load_model
+from jaxllm.weights.digest import weights_digest
+from jaxllm.weights.load import Model, lasting_source, load_model
+from jaxllm.weights.lora_targets import LoraSettings, lora_config
 from jaxllm.weights.source_files import SourceFiles
 
 _EXAMPLES_SHOWN = 3
@@ -82,7 +88,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
     # ---- Model and tokenizer -------------------------------------------------------------------
     data_dir = resolve_data_dir(config.data_dir)
-    params, model_config, tokenizer, source_files = _start(config, mesh, data_dir)
+    params, model_config, tokenizer, source_files, base = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data and loss -------------------------------------------------------------------------
@@ -95,8 +101,12 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     # ---- State ---------------------------------------------------------------------------------
     settings = OptimizerSettings(**config.optimizer)
     schedule = learning_rate(settings, plan.num_steps)
-    is_trained = unfrozen(abstract_params(model_config), settings.freeze)
+    tunable = abstract_params(model_config)
+    if base is not None:
+        tunable, _ = partition(tunable, is_adapter)
+    is_trained = unfrozen(tunable, settings.freeze)
     trained, frozen = partition(params, is_trained)
+    _say(f"trained: {sum(leaf.size for leaf in jax.tree.leaves(trained)):,} parameters")
     del params
     with jax.set_mesh(mesh):
         axes, _ = partition(logical_axes(model_config), is_trained)
@@ -107,6 +117,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             model_config=model_config,
             tokenizer=tokenizer,
             source_files=source_files,
+            base=base,
             keep_last=config.checkpoint.keep_last,
             keep_every=config.checkpoint.keep_every,
             best_metric=config.checkpoint.best_metric,
@@ -118,7 +129,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         del trained
 
         # ---- Step ------------------------------------------------------------------------------
-        train_step = make_train_step(model_config, optimizer, loss, schedule, target)
+        train_step = make_train_step(
+            model_config, optimizer, loss, schedule, target, seed=config.seed
+        )
 
         # ---- Evaluators ------------------------------------------------------------------------
         context = EvalContext(
@@ -262,8 +275,10 @@ class _Run:
 
 def _start(
     config: ConfigDict, mesh: Mesh, data_dir: str
-) -> tuple[Params, ModelConfig, Tokenizer, SourceFiles | None]:
+) -> tuple[Params, ModelConfig, Tokenizer, SourceFiles | None, BaseModel | None]:
+    """The model to train, and where that has adapters what they stand on."""
     named = mini_tokenizer(data_dir) if config.tokenizer == "mini" else config.tokenizer
+    lora = LoraSettings(**config.lora)
     if config.init_from:
         model = load_model(
             config.init_from,
@@ -274,7 +289,14 @@ def _start(
         numerics = {name: config.model[name] for name in ("attention", "remat", "scan_unroll")}
         tokenizer = load_tokenizer(named) if named else model.tokenizer
         model_config = model.config.replace(**numerics)
-        return model.params, model_config, tokenizer, model.source_files
+        if not lora.rank:
+            return model.params, model_config, tokenizer, model.source_files, None
+        params, model_config, base = _adapted(model, model_config, lora, mesh, config.seed)
+        return params, model_config, tokenizer, model.source_files, base
+    if lora.rank:
+        raise UserError(
+            f"config.lora.rank={lora.rank} and no config.init_from: adapters need a model to adapt"
+        )
     if not named:
         raise UserError(
             "config.tokenizer is empty and there is no config.init_from to take one from: "
@@ -282,7 +304,24 @@ def _start(
         )
     tokenizer = load_tokenizer(named)
     model_config = model_config_from_settings(config.model, vocab_size=tokenizer.vocab_size)
-    return fresh_params(model_config, mesh, config.seed), model_config, tokenizer, None
+    return fresh_params(model_config, mesh, config.seed), model_config, tokenizer, None, None
+
+
+def _adapted(
+    model: Model, model_config: ModelConfig, settings: LoraSettings, mesh: Mesh, seed: int
+) -> tuple[Params, ModelConfig, BaseModel]:
+    """A model's weights with fresh adapters on them."""
+    source, revision = lasting_source(model)
+    base = BaseModel(
+        source=source,
+        revision=revision,
+        param_dtype=model_config.param_dtype,
+        digest=weights_digest(model.params),
+    )
+    lora = lora_config(settings, model_config)
+    model_config = model_config.replace(lora=lora, kernels=settings.base)
+    params = quantize_blocks(model.params) if settings.base == "int8" else model.params
+    return combine(fresh_adapters(model_config, mesh, seed), params), model_config, base
 
 
 def _objective(config: ConfigDict, tokenizer: Tokenizer, data_dir: str) -> tuple[Mixture, Loss]:
@@ -310,8 +349,10 @@ def _resume(
     check_same_order(extra.get("order"), plan.parts, step)
     _say(f"resuming after step {step}")
     is_trained = set(leaf_names(target["params"])).__contains__
-    trained, frozen = partition(state["params"], is_trained)
-    return step, float(extra["tokens"]), {**state, "params": trained}, frozen
+    trained, restored = partition(state["params"], is_trained)
+    # Of a model that adapters stand on nothing was saved.
+    _, unsaved = partition(frozen, set(leaf_names(restored)).__contains__)
+    return step, float(extra["tokens"]), {**state, "params": trained}, combine(restored, unsaved)
 
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:

@@ -60,7 +60,10 @@ class Stats:
 
 @functools.partial(jax.jit, static_argnames=("dtype",))
 def _cast(params: Params, dtype: str) -> Params:
-    return jax.tree.map(lambda leaf: leaf.astype(dtype), params)
+    def cast(leaf: jax.Array) -> jax.Array:
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, params)
 
 
 @functools.partial(jax.jit, static_argnames=("num_layers",))

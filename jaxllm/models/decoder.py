@@ -83,7 +83,7 @@ def project_logits(params: Params, config: ModelConfig, hidden: jax.Array) -> ja
 def head_kernel(params: Params, config: ModelConfig) -> jax.Array:
     """The output projection [D, V]: its own weight or the embedding transposed, with adapter."""
     if config.lora is not None and "head" in config.lora.targets:
-        return merged(params["head"], config.lora)["kernel"]
+        return merged({"head": params["head"]}, config.lora)["head"]["kernel"]
     return _plain_head(params, config)
 
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxllm.models.config import LoraConfig, ModelConfig
+from jaxllm.models.partition import partition
 
 _DTYPE = "float32"
 _LORA = "lora"
@@ -90,29 +91,33 @@ def lora_path(target: str) -> tuple[str, ...]:
     return "blocks", *(["attention"] if target == "attention.qkv" else target.split(".")), _LORA
 
 
-def merged(params: dict[str, Any], lora: LoraConfig) -> dict[str, Any]:
-    """The weights with every adapter added to what it adapts: the tree of the plain model.
+def merge_into(params: dict[str, Any], adapters: dict[str, Any], lora: LoraConfig) -> None:
+    """Adds adapters to the weights they adapt, each of which is replaced in `params`.
 
     Sums are formed in float32 and rounded once.
     """
-    node = {
-        key: merged(child, lora) if isinstance(child, dict) else child
-        for key, child in params.items()
-    }
-    adapter = node.pop(_LORA, None)
-    if adapter is None:
-        return node
-    for name in ("kernel", "tokens"):
-        if name in node:
-            return {**node, name: _sum(node[name], lora.scale, **adapter)}
-    start = 0
-    for part in ("query", "key", "value"):
-        kernel = node[part]["kernel"]
-        stop = start + kernel.shape[-1]
-        share = {"a": adapter["a"], "b": adapter["b"][..., start:stop]}
-        node[part] = {**node[part], "kernel": _sum(kernel, lora.scale, **share)}
-        start = stop
-    return node
+    for key, child in adapters.items():
+        if key != _LORA:
+            merge_into(params[key], child, lora)
+            continue
+        name = next((name for name in ("kernel", "tokens") if name in params), None)
+        if name is not None:
+            params[name] = _sum(params[name], lora.scale, **child)
+            continue
+        start = 0
+        for part in (params["query"], params["key"], params["value"]):
+            stop = start + part["kernel"].shape[-1]
+            part["kernel"] = _sum(
+                part["kernel"], lora.scale, child["a"], child["b"][..., start:stop]
+            )
+            start = stop
+
+
+def merged(params: dict[str, Any], lora: LoraConfig) -> dict[str, Any]:
+    """The weights with every adapter added to what it adapts: the tree of the plain model."""
+    adapters, base = partition(params, is_adapter)
+    merge_into(base, adapters, lora)
+    return base
 
 
 @jax.jit

@@ -1,4 +1,4 @@
-"""Optax from settings: schedule, clipping, AdamW or Muon with a decay mask."""
+"""Optax from settings: schedule, clipping, and an optimizer by name with a decay mask."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from jaxllm.errors import UserError
 _STACKED_MATRIX = optax.contrib.MuonDimensionNumbers(reduction_axis=1, output_axis=2)
 # The root mean square of AdamW's updates, by which arXiv 2502.16982 scales Muon's.
 _ADAMW_RMS = 0.2
+_NAMES = ("adamw", "adafactor", "lion", "muon")
+_MOMENT_DTYPES = ("", "float32", "bfloat16")
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -23,11 +25,16 @@ class OptimizerSettings:
 
     `muon` orthogonalizes the momentum (of decay `momentum`) of the layers' matrices and leaves
     embeddings, output projection and vectors to AdamW. Its updates are as large as AdamW's
-    (arXiv 2502.16982), so that one `peak_lr` serves both. Weights whose dotted name matches a
-    pattern of `freeze` (`embed.*`, `*.scale`) stay as they are.
+    (arXiv 2502.16982), so that one `peak_lr` serves both. `lion` (arXiv 2302.06675) keeps one
+    moment and wants a rate three to ten times lower; `adafactor` (arXiv 1804.04235, at the rate
+    given, without scaling by the size of the weights) keeps almost nothing for a large matrix.
+
+    `moment_dtype` is that of the first moment, "" for the weights' own: "bfloat16" saves a quarter
+    of AdamW's memory. Weights whose dotted name matches a pattern of `freeze` (`embed.*`,
+    `*.scale`) stay as they are.
     """
 
-    name: Literal["adamw", "muon"] = "adamw"
+    name: Literal["adamw", "adafactor", "lion", "muon"] = "adamw"
     peak_lr: float = 1e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = 0.1
@@ -38,7 +45,16 @@ class OptimizerSettings:
     eps: float = 1e-8
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+    moment_dtype: Literal["", "float32", "bfloat16"] = ""
     freeze: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        for field, allowed in (("name", _NAMES), ("moment_dtype", _MOMENT_DTYPES)):
+            if getattr(self, field) not in allowed:
+                raise UserError(
+                    f"config.optimizer.{field}={getattr(self, field)!r}: use "
+                    f"{', '.join(name or 'nothing' for name in allowed)}"
+                )
 
 
 def learning_rate(settings: OptimizerSettings, num_steps: int) -> optax.Schedule:
@@ -72,29 +88,49 @@ def make_optimizer(
             axis aside, is left out of weight decay.
     """
     schedule = learning_rate(settings, num_steps)
+    decays = _by_axes(lambda names: len(_without_layers(names)) > 1, axes)
+    moment_dtype = settings.moment_dtype or None
     adamw = optax.adamw(
         schedule,
         b1=settings.b1,
         b2=settings.b2,
         eps=settings.eps,
+        mu_dtype=moment_dtype,
         weight_decay=settings.weight_decay,
-        mask=_by_axes(lambda names: len(_without_layers(names)) > 1, axes),
+        mask=decays,
     )
     match settings.name:
         case "adamw":
             step = adamw
+        case "lion":
+            step = optax.lion(
+                schedule,
+                b1=settings.b1,
+                b2=settings.b2,
+                mu_dtype=moment_dtype,
+                weight_decay=settings.weight_decay,
+                mask=decays,
+            )
+        case "adafactor":
+            # Not `optax.adafactor`, whose weight decay does not follow the learning rate. The
+            # layers of one weight are clipped together, as they lie in one array.
+            step = optax.chain(
+                optax.scale_by_factored_rms(),
+                optax.clip_by_block_rms(1.0),
+                optax.add_decayed_weights(settings.weight_decay, decays),
+                optax.scale_by_learning_rate(schedule),
+            )
         case "muon":
             muon = optax.contrib.muon(
                 schedule,
                 beta=settings.momentum,
                 weight_decay=settings.weight_decay,
+                mu_dtype=moment_dtype,
                 muon_weight_dimension_numbers=_STACKED_MATRIX,
                 consistent_rms=_ADAMW_RMS,
             )
             labels = _by_axes(lambda names: "muon" if _is_stacked_matrix(names) else "adamw", axes)
             step = optax.partition({"muon": muon, "adamw": adamw}, labels)
-        case unknown:
-            raise UserError(f"config.optimizer.name={unknown!r}: use adamw or muon")
     clip = [optax.clip_by_global_norm(settings.clip_norm)] if settings.clip_norm > 0 else []
     return optax.chain(*clip, step)
 

@@ -39,16 +39,23 @@ def abstract_state(
 ) -> State:
     """The state as `jax.ShapeDtypeStruct`s with shardings: what a restore aims at.
 
-    Optimizer moments lie like the weight they belong to; everything else is replicated.
+    Optimizer moments of a weight's shape lie like that weight; everything else is replicated.
     `is_trained` says of a weight's dotted name whether it is part of the state.
     """
     params = abstract_params(config)
     layout = shardings(mesh, logical_axes(config), params)
     params, _ = partition(jax.tree.map(_with_sharding, params, layout), is_trained)
     replicated = NamedSharding(mesh, PartitionSpec())
+
+    def placed(moment: Any, weight: jax.ShapeDtypeStruct) -> Any:
+        if _is_masked(moment):
+            return moment
+        layout = weight.sharding if moment.shape == weight.shape else replicated
+        return _with_sharding(moment, layout)
+
     opt_state = optax.tree_utils.tree_map_params(
         optimizer,
-        lambda leaf, like: leaf if _is_masked(leaf) else _with_sharding(leaf, like.sharding),
+        placed,
         jax.eval_shape(optimizer.init, params),
         params,
         transform_non_params=lambda leaf: _with_sharding(leaf, replicated),

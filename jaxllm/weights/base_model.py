@@ -9,7 +9,7 @@ from jaxllm.errors import UserError
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class BaseModel:
-    """Where the weights came from, the dtype they were kept in, and their `weights_digest`."""
+    """A hub id and its commit, or a path; the dtype of the weights, and their `weights_digest`."""
 
     source: str
     revision: str | None

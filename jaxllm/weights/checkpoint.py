@@ -17,9 +17,11 @@ from orbax.checkpoint.checkpoint_managers import preservation_policy
 
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
+from jaxllm.models.lora import is_adapter
+from jaxllm.models.partition import partition
 from jaxllm.text.tokenizer import Tokenizer
 from jaxllm.weights.base_model import BaseModel
-from jaxllm.weights.model_files import write_model_files
+from jaxllm.weights.model_files import check_same_kind, has_model_files, write_model_files
 from jaxllm.weights.source_files import SourceFiles
 
 State = dict[str, Any]
@@ -39,7 +41,7 @@ class Checkpoints:
     Args:
         folder: where the steps go (`WORKDIR/checkpoints`); may be `gs://`.
         model_config, tokenizer, source_files: written beside the steps, for `load_model`.
-        base: of adapters, what they were trained on; written there too.
+        base: what adapters are trained on; of a state with one, the adapters alone are stored.
         keep_last: how many of the newest steps stay.
         keep_every: steps that are multiples of it stay for good; 0 for none.
         best_metric: the step where this entry of `metrics` is best stays too; "" for none.
@@ -68,6 +70,8 @@ class Checkpoints:
             raise UserError(f'checkpoint.best_mode={best_mode!r} must be "max" or "min"')
         self.folder = _absolute(folder)
         self._model = (model_config, tokenizer, source_files, base)
+        if has_model_files(self.folder):
+            check_same_kind(self.folder, model_config, base)
         self._best_metric = best_metric
         self._told: set[str] = set()
         policies: list[Any] = [preservation_policy.LatestN(keep_last)]
@@ -129,7 +133,7 @@ class Checkpoints:
                 step,
                 metrics=self._best(metrics),
                 args=ocp.args.Composite(
-                    params=ocp.args.StandardSave(state[_PARAMS]),
+                    params=ocp.args.StandardSave(self._stored(state[_PARAMS])),
                     rest=ocp.args.StandardSave(_without_params(state)),
                     extra=ocp.args.JsonSave(dict(extra or {})),
                 ),
@@ -140,7 +144,7 @@ class Checkpoints:
 
         `target` is a tree of `jax.ShapeDtypeStruct` with shardings. With `step` None the newest
         checkpoint that can be read is taken; one that cannot is passed over with a line on
-        stderr.
+        stderr. Weights of a `base` are left out.
 
         Raises:
             UserError: there is no checkpoint, `step` cannot be read, or arrays differ from the
@@ -183,7 +187,7 @@ class Checkpoints:
             self._manager.close()
 
     def _read(self, step: int, target: State) -> tuple[State, dict[str, Any]]:
-        wanted = {_PARAMS: target[_PARAMS], _REST: _without_params(target)}
+        wanted = {_PARAMS: self._stored(target[_PARAMS]), _REST: _without_params(target)}
         metadata = self._manager.item_metadata(step)
         for item, tree in wanted.items():
             _check_arrays(metadata[item], tree, where=f"{self.folder / str(step)}: {item}")
@@ -196,6 +200,9 @@ class Checkpoints:
             ),
         )
         return {_PARAMS: restored[_PARAMS], **restored[_REST]}, restored[_EXTRA]
+
+    def _stored(self, params: Any) -> Any:
+        return params if self._model[3] is None else partition(params, is_adapter)[0]
 
     def _whole_steps(self) -> Iterator[int]:
         """Steps that look whole and were not found damaged, newest first."""

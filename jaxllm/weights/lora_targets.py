@@ -49,14 +49,14 @@ def lora_config(settings: LoraSettings, config: ModelConfig) -> LoraConfig:
     Raises:
         UserError: a target that the model does not have.
     """
-    modules = {ours: _ending(name) for ours, name in lora_modules(config).items()}
+    modules = lora_modules(config)
     chosen: set[str] = set()
     for pattern in settings.targets:
         found = {ours for ours, name in modules.items() if _matches(ours, name, pattern)}
         if not found:
             raise UserError(
                 f"config.lora.targets: {pattern!r} is no layer of this model; it has "
-                f"{', '.join(modules.values())} ({' and '.join(_PRESETS)} name many)"
+                f"{', '.join(short_names(config).values())}; {' and '.join(_PRESETS)} name many"
             )
         chosen |= found
     return LoraConfig(
@@ -85,9 +85,20 @@ def lora_modules(config: ModelConfig) -> dict[str, str]:
     return modules
 
 
-def _ending(module: str) -> str:
-    """The module's name without the part that all of its model share."""
-    return module.rpartition("{layer}.")[2].removeprefix("model.").removeprefix("transformer.")
+def short_names(config: ModelConfig) -> dict[str, str]:
+    """A target of ours to the shortest ending of the module's name that no other one has."""
+    modules = lora_modules(config)
+
+    def shortest(name: str) -> str:
+        parts = name.split(".")
+        endings = (".".join(parts[start:]) for start in reversed(range(len(parts))))
+        return next(
+            ending
+            for ending in endings
+            if sum(f".{other}".endswith(f".{ending}") for other in modules.values()) == 1
+        )
+
+    return {ours: shortest(name) for ours, name in modules.items()}
 
 
 def _matches(ours: str, name: str, pattern: str) -> bool:

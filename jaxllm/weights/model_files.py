@@ -72,14 +72,8 @@ def read_model_files(
     """
     folder = checkpoints / _FOLDER
     manifest = _manifest(checkpoints)
-    fields = dict(manifest["config"])
-    if fields["rope_scaling"] is not None:
-        fields["rope_scaling"] = RopeScaling(**fields["rope_scaling"])
-    if fields.get("lora") is not None:
-        lora = fields["lora"]
-        fields["lora"] = LoraConfig(**{**lora, "targets": tuple(lora["targets"])})
     tokenizer = None if manifest["tokenizer_digest"] is None else load_tokenizer(folder)
-    return ModelConfig(**fields), tokenizer, read_source_files(folder, tokenizer)
+    return _config(manifest), tokenizer, read_source_files(folder, tokenizer)
 
 
 def read_base(checkpoints: epath.Path) -> BaseModel | None:
@@ -88,32 +82,38 @@ def read_base(checkpoints: epath.Path) -> BaseModel | None:
     return None if base is None else BaseModel(**base)
 
 
-def check_same_adapter(checkpoints: epath.Path, config: ModelConfig, base: BaseModel) -> None:
-    """Check that a run may go on from adapters saved before.
+def check_same_kind(checkpoints: epath.Path, config: ModelConfig, base: BaseModel | None) -> None:
+    """Check that checkpoints of a run may follow those that are there.
 
     Raises:
-        UserError: they are of another kind, or stand on another base.
+        UserError: one side has whole models and the other adapters, or adapters of another kind or
+            of another base.
     """
-    before = read_model_files(checkpoints)[0]
-    saved_base = read_base(checkpoints)
-    if saved_base is None or before.lora is None or config.lora is None:
+    saved, before = read_base(checkpoints), _config(_manifest(checkpoints))
+    if base is None and saved is None:
+        return
+    anew = "set it back, or give the run a workdir of its own"
+    if base is None or saved is None:
+        kinds = ("adapters", "whole models") if base is None else ("whole models", "adapters")
         raise UserError(
-            f"{checkpoints} holds whole models, and this run trains adapters: give it a workdir of "
-            "its own"
+            f"{checkpoints} holds {kinds[0]} and this run trains {kinds[1]} (config.lora.rank): "
+            f"{anew}"
         )
-    saved_base.check(base.digest, adapter=str(checkpoints), given=base.source)
+    saved.check(base.digest, adapter=str(checkpoints), given=base.source)
+    if before.kernels != config.kernels:
+        raise UserError(
+            f"the adapters in {checkpoints} were trained on a base in {before.kernels}, "
+            f"config.lora.base is now {config.kernels}: {anew}"
+        )
+    assert before.lora is not None
+    assert config.lora is not None
     for name in ("rank", "alpha", "targets", "rslora"):
         there, here = getattr(before.lora, name), getattr(config.lora, name)
         if there != here:
             raise UserError(
-                f"{checkpoints} holds adapters with {name}={there}, and config.lora now says "
-                f"{here}: set it back, or give the run a workdir of its own"
+                f"{checkpoints} holds adapters with {name}={there}, config.lora.{name} now gives "
+                f"{here}: {anew}"
             )
-    if before.kernels != config.kernels:
-        raise UserError(
-            f"{checkpoints} was trained on a base in {before.kernels}, and config.lora.base is now "
-            f"{config.kernels}: set it back, or give the run a workdir of its own"
-        )
 
 
 def _manifest(checkpoints: epath.Path) -> dict[str, Any]:
@@ -125,3 +125,13 @@ def _manifest(checkpoints: epath.Path) -> dict[str, Any]:
             f"{_SCHEMA!r}; load it with the version that wrote it"
         )
     return manifest
+
+
+def _config(manifest: dict[str, Any]) -> ModelConfig:
+    fields = dict(manifest["config"])
+    if fields["rope_scaling"] is not None:
+        fields["rope_scaling"] = RopeScaling(**fields["rope_scaling"])
+    if fields.get("lora") is not None:
+        lora = fields["lora"]
+        fields["lora"] = LoraConfig(**{**lora, "targets": tuple(lora["targets"])})
+    return ModelConfig(**fields)

@@ -7,9 +7,9 @@ import re
 from etils import epath
 
 from jaxllm.errors import UserError
-from jaxllm.weights import adapter
+from jaxllm.weights import peft_folder
 from jaxllm.weights.checkpoint import saved_steps
-from jaxllm.weights.load import CHECKPOINTS
+from jaxllm.weights.locate import CHECKPOINTS
 from jaxllm.weights.model_files import has_model_files
 
 
@@ -30,7 +30,7 @@ def checkpoint_series(folder: epath.PathLike) -> list[tuple[int, epath.Path]]:
     models = [
         child
         for child in children
-        if any((child / name).exists() for name in ("config.json", adapter.CONFIG))
+        if any((child / name).exists() for name in ("config.json", peft_folder.CONFIG))
     ]
     if not models:
         raise UserError(

@@ -1,7 +1,7 @@
 """Named tensors on disk, and how a model's weights are put together from them, shard by shard.
 
-A source (a safetensors folder, a GGUF file, a base model with an adapter) shows Hugging Face
-names, shapes and dtypes at once and reads numbers only when asked, one tensor at a time.
+A source (a safetensors folder or a GGUF file) shows Hugging Face names, shapes and dtypes at once
+and reads numbers only when asked, one tensor at a time.
 """
 
 from __future__ import annotations

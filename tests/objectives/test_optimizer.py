@@ -117,5 +117,60 @@ def test_muon_turns_layer_matrices_and_leaves_the_rest_to_adamw(tiny_config):
     for path in (("embed", "tokens"), ("head", "kernel"), ("final_norm", "scale")):
         found, wanted = (updates[name][path[0]][path[1]] for name in ("muon", "adamw"))
         np.testing.assert_array_equal(found, wanted)
-    with pytest.raises(UserError, match="adamw or muon"):
-        make_optimizer(OptimizerSettings(name="sgd"), 10, axes)
+
+
+@pytest.mark.parametrize("field", ["name", "moment_dtype"])
+def test_an_unknown_optimizer_or_dtype_is_told(field):
+    with pytest.raises(UserError, match=f"config.optimizer.{field}='sgd': use .*, "):
+        OptimizerSettings(**{field: "sgd"})
+
+
+def _two_steps(settings, shape=(2, 130, 140)):
+    """The updates of two steps on one stacked matrix and one vector, and the optimizer's state."""
+    axes = {"kernel": ("layers", "embed", "ffn"), "scale": ("norm",)}
+    params = {"kernel": jnp.ones(shape), "scale": jnp.ones(shape[-1])}
+    optimizer = make_optimizer(settings, 10, axes)
+    state, updates = optimizer.init(params), []
+    for seed in (0, 1):
+        key = jax.random.key(seed)
+        grads = {name: jax.random.normal(key, leaf.shape) for name, leaf in params.items()}
+        update, state = optimizer.update(grads, state, params)
+        updates.append(update)
+    return updates, state
+
+
+_PLAIN = {"peak_lr": 0.1, "schedule": "constant", "warmup": 0.0, "clip_norm": 0.0}
+
+
+def test_lion_steps_by_signs():
+    (first, second), _ = _two_steps(OptimizerSettings(name="lion", weight_decay=0.5, **_PLAIN))
+    for update in (first, second):
+        np.testing.assert_allclose(np.abs(update["scale"]), 0.1, rtol=1e-6)
+        # A matrix decays too: -0.1 (sign + 0.5 weight).
+        values = np.unique(np.round(np.asarray(update["kernel"]), 5))
+        np.testing.assert_allclose(values, [-0.15, 0.05], atol=1e-6)
+
+
+def test_adafactor_keeps_rows_and_columns_and_clips_its_updates():
+    settings = OptimizerSettings(name="adafactor", weight_decay=0.5, **_PLAIN)
+    (first, second), state = _two_steps(settings)
+    sizes = {leaf.shape for leaf in jax.tree.leaves(state)}
+    assert {(2, 130), (2, 140)} <= sizes
+    assert (2, 130, 140) not in sizes
+    for update in (first, second):
+        step = np.asarray(update["kernel"]) / -0.1 - 0.5  # without its decay
+        assert np.sqrt(np.mean(step**2)) == pytest.approx(1.0, abs=0.02)
+        assert np.sqrt(np.mean((np.asarray(update["scale"]) / 0.1) ** 2)) < 1.001
+
+
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon"])
+def test_first_moments_in_bfloat16(name):
+    settings = OptimizerSettings(name=name, moment_dtype="bfloat16", **_PLAIN)
+    half, state = _two_steps(settings)
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(state) if leaf.ndim]
+    assert dtypes.count(jnp.bfloat16) == 2
+    assert dtypes.count(jnp.float32) == {"adamw": 2, "lion": 0, "muon": 2}[name]
+    if name != "lion":  # whose signs turn where the moment is near zero
+        whole, _ = _two_steps(OptimizerSettings(name=name, **_PLAIN))
+        off = jax.tree.map(lambda a, b: np.abs(a - b).max(), half[1], whole[1])
+        assert 0 < max(jax.tree.leaves(off)) < 0.02

@@ -41,7 +41,7 @@ def _batch(config, rows=4):
     }
 
 
-@pytest.mark.parametrize("name", ["adamw", "muon"])
+@pytest.mark.parametrize("name", ["adamw", "lion", "muon", "adafactor"])
 def test_the_state_is_born_as_its_target_says(tiny_config, mesh, name):
     settings = dataclasses.replace(_SETTINGS, name=name)
     optimizer = make_optimizer(settings, 10, logical_axes(tiny_config))

@@ -2,12 +2,19 @@ from __future__ import annotations
 
 import json
 
+import jax
 import numpy as np
 import pytest
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from jaxllm.errors import UserError
+from jaxllm.models.decoder import init_params
+from jaxllm.models.lora import is_adapter
+from jaxllm.models.partition import leaf_names, partition
+from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.load import load_model
+from jaxllm.weights.lora_targets import LoraSettings, lora_config
+from jaxllm.weights.peft_folder import PeftFolder, write_peft_folder
 
 OPTIONS = {
     "peft_type": "LORA",
@@ -113,7 +120,7 @@ def test_options_that_are_not_implemented_are_refused(options, told, tiny, tmp_p
 @pytest.mark.parametrize(
     "modules, told",
     [
-        ({"model.embed_tokens": (32, 61)}, "embed_tokens"),
+        ({"model.norm": (32, 32)}, r"model\.norm, .* these are embed_tokens, q_proj, "),
         ({"model.layers.0.self_attn.q_proj": (32, 16)}, r"\[32, 16\].*\[32, 32\]"),
         ({"model.layers.7.self_attn.q_proj": (32, 32)}, "layers.7"),
     ],
@@ -124,3 +131,73 @@ def test_targets_that_do_not_fit_are_refused(modules, told, tiny, tmp_path):
 
     with pytest.raises(UserError, match=told):
         load_model(tmp_path / "lora")
+
+
+@pytest.mark.parametrize(
+    "name, targets, modules, names",
+    [
+        (
+            "llama",
+            ("all",),
+            "embed_tokens q_proj k_proj v_proj o_proj gate_proj up_proj down_proj lm_head",
+            ("model.embed_tokens.lora_embedding_A", "lm_head.lora_B.weight"),
+        ),
+        (
+            "gpt2_gelu_new",
+            ("c_attn", "c_proj", "c_fc"),
+            "c_attn attn.c_proj c_fc mlp.c_proj",
+            ("transformer.h.1.attn.c_attn.lora_A.weight", "transformer.h.0.mlp.c_fc.lora_B.weight"),
+        ),
+        ("llama_tied", ("self_attn.*",), "q_proj k_proj v_proj o_proj", ()),
+    ],
+)
+def test_adapters_come_back_as_they_were_written(name, targets, modules, names, tiny, tmp_path):
+    base = load_model(tiny.write_folder(tmp_path / "base", name))
+    lora = lora_config(LoraSettings(rank=3, alpha=6.0, targets=targets, rslora=True), base.config)
+    config = base.config.replace(lora=lora)
+    adapters, _ = partition(
+        jax.jit(init_params, static_argnums=0)(config, jax.random.key(0)), is_adapter
+    )
+    adapters = jax.tree.map(lambda leaf: jax.random.normal(jax.random.key(1), leaf.shape), adapters)
+    stands_on = BaseModel(
+        source=str(tmp_path / "base"), revision=None, param_dtype="float32", digest=""
+    )
+
+    write_peft_folder(tmp_path / "out", adapters, config, stands_on, base.tokenizer)
+
+    fields = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert fields["target_modules"] == modules.split()
+    assert fields["fan_in_fan_out"] == name.startswith("gpt2")
+    stored = load_file(tmp_path / "out" / "adapter_model.safetensors")
+    assert {f"base_model.model.{tensor}" for tensor in names} <= set(stored)
+    read_lora, read = PeftFolder(tmp_path / "out").read(base.config)
+    assert read_lora == lora
+    assert leaf_names(read) == leaf_names(adapters)
+    jax.tree.map(np.testing.assert_array_equal, read, adapters)
+
+
+def test_embeddings_that_are_the_head_too_are_not_adapted(tiny, tmp_path):
+    base = tiny.write_folder(tmp_path / "base", "llama_tied")
+    write_adapter(tmp_path / "lora", base, {"lm_head": (61, 32)})
+
+    with pytest.raises(UserError, match="adapts lm_head, which is no layer"):
+        load_model(tmp_path / "lora")
+
+
+def test_a_rank_that_contradicts_the_options_is_told(tiny, tmp_path):
+    base = tiny.write_folder(tmp_path / "base", "llama")
+    write_adapter(tmp_path / "lora", base, {"model.layers.0.mlp.up_proj": (48, 32)}, r=8)
+
+    with pytest.raises(UserError, match=r"up_proj has rank 2, and r is 8"):
+        load_model(tmp_path / "lora")
+
+
+def test_an_adapter_of_a_run_is_merged_too(tiny_run, tmp_path):
+    write_adapter(tmp_path / "lora", tiny_run, {"model.layers.0.mlp.up_proj": (64, 32)})
+
+    kernels = [
+        np.asarray(load_model(source).params["blocks"]["mlp"]["up"]["kernel"])
+        for source in (tiny_run, tmp_path / "lora")
+    ]
+    assert np.any(kernels[0][0] != kernels[1][0])
+    np.testing.assert_array_equal(kernels[0][1], kernels[1][1])
