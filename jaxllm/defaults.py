@@ -85,12 +85,6 @@ def evaluate_config() -> ConfigDict:
     )
 
 
-def model_settings() -> dict[str, object]:
-    """How a model is computed, and for fresh weights what it is."""
-    return {
-        "dtype": "float32",
-        "param_dtype": "float32",
-        "attention": "auto",
 def endpoint_settings() -> dict[str, object]:
     """How a model at an OpenAI-compatible endpoint is asked (see jaxllm.chat.endpoint)."""
     fields = dataclasses.fields(EndpointSettings)
@@ -130,6 +124,12 @@ def judge_entry(benchmark: str, **changes: object) -> dict[str, object]:
     return entry | changes
 
 
+def model_settings() -> dict[str, object]:
+    """How a model is computed, and for fresh weights what it is."""
+    return {
+        "dtype": "float32",
+        "param_dtype": "float32",
+        "attention": "auto",
         "remat": "none",
         "scan_unroll": 1,
         # Fresh weights only: the name of a released model's architecture (jaxllm.models.zoo),

@@ -13,9 +13,9 @@ import numpy as np
 
 from jaxllm.errors import UserError
 from jaxllm.input.order import keyed_permutation
-from jaxllm.input.packing import best_fit_rows, ranges, stream_windows
+from jaxllm.input.packing import pack_rows, ranges, stream_windows
 
-# Best fit looks at this many rows' worth of examples at a time: enough to fill rows to above 99 %
+# Packing looks at this many rows' worth of examples at a time: enough to fill rows to above 99 %
 # with ordinary lengths, and few enough that a row's examples come from nearby in the order.
 _WINDOW_ROWS = 256
 _BLOCK = 1 << 24
@@ -71,7 +71,7 @@ def lay_whole(
     for number, window in enumerate(_windows(epoch_draws, lengths - 1, window_size, max_draws)):
         sizes = np.ones(len(window), np.int64)
         if packed:
-            rows = best_fit_rows(lengths[window] - 1, row_length)
+            rows = pack_rows(lengths[window] - 1, row_length)
             rows = keyed_permutation(int(rows.max()) + 1, seed, "window", number)[rows]
             # Within a row the examples keep the order they were drawn in.
             window = window[np.argsort(rows, kind="stable")]

@@ -22,7 +22,7 @@ from jaxllm.input.provenance import order_digest
 from jaxllm.input.tokens import TokenizedSource
 
 # Raise it when the same arguments come to give another order.
-_PLAN_VERSION = 2
+_PLAN_VERSION = 3
 
 Packing = Literal["best_fit", "none", "concat"]
 

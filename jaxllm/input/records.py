@@ -45,13 +45,17 @@ def parse(record: Record) -> Example:
 
 def _from_json(line: bytes) -> Any:
     try:
-        return json.loads(line.decode().removeprefix("\ufeff"))  # cat leaves such marks mid-file
+        text = line.rstrip(b"\r\n").decode()
+        return json.loads(text.removeprefix("\ufeff"))  # cat leaves such marks mid-file
     except UnicodeError as error:
         is_utf16 = line.startswith(_UTF16_MARKS)
         hint = "; the file is UTF-16, save it as UTF-8" if is_utf16 else ""
         raise UserError(f"not valid UTF-8 text ({error}){hint}") from None
-    except (ValueError, RecursionError) as error:
-        raise UserError(f"not valid JSON ({error}); one JSON object a line is wanted") from None
+    except json.JSONDecodeError as error:
+        reason = f"{error.msg} at character {error.pos + 1}"
+        raise UserError(f"not valid JSON ({reason}); one JSON object a line is wanted") from None
+    except (ValueError, RecursionError) as error:  # a number or a nesting beyond Python's limits
+        raise UserError(f"JSON that cannot be read ({error})") from None
 
 
 def jsonl_records(path: epath.Path) -> Iterator[Record]:

@@ -176,7 +176,9 @@ def test_every_file_trains_or_is_told_where_it_cannot(
     [
         (b'{"text": "\xff"}', "not valid UTF-8"),
         ('{"text": "猫"}'.encode("utf-16"), "the file is UTF-16, save it as UTF-8"),
-        (b"[" * 100_000, "not valid JSON"),
+        (b"[" * 100_000, r"cannot be read \(maximum recursion"),
+        (b"1" * 5000, r"cannot be read \(Exceeds the limit"),
+        (b'{"text": "a"', r"Expecting ',' delimiter at character 13"),
         (b'{"text": "a"} {"text": "b"}', "not valid JSON"),
         (b'{"text": "\\ud83d"}', "half of a surrogate pair"),
         (b'{"text": NaN}', "`text` must be a string, not float"),
