@@ -16,6 +16,7 @@ from ml_collections import ConfigDict
 
 from jaxllm.chat.endpoint import EndpointSettings
 from jaxllm.input.mixture import MixtureEntry
+from jaxllm.objectives.dpo import DpoSettings
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
 from jaxllm.parallel.mesh import MeshShape
@@ -27,9 +28,11 @@ def train_config() -> ConfigDict:
     return ConfigDict(
         {
             "seed": 0,
-            # What is learned: "sft" predicts the tokens that the template gave loss weight.
+            # What is learned: "sft" predicts the tokens that the template gave loss weight, "dpo"
+            # prefers chosen answers to rejected ones.
             "objective": "sft",
             "sft": dataclasses.asdict(SftSettings()),
+            "dpo": dataclasses.asdict(DpoSettings()),
             # Weights to start from: a Hugging Face folder or hub id, a .gguf file, or a checkpoint.
             # Empty: fresh weights of `architecture`.
             "init_from": "",

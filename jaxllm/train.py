@@ -6,15 +6,17 @@ jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import functools
 import math
 import os
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 from etils import epath
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
@@ -23,11 +25,13 @@ from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
+from jaxllm.evaluators.fingerprint import model_fingerprint
 from jaxllm.input.batches import example_ids
 from jaxllm.input.device import prefetch
 from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
+from jaxllm.input.preferences import max_pairs
 from jaxllm.input.provenance import check_same_order
 from jaxllm.input.report import describe_input, format_examples, format_input
 from jaxllm.models.config import ModelConfig
@@ -36,9 +40,12 @@ from jaxllm.models.int8 import quantize_blocks
 from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
 from jaxllm.models.settings import model_config_from_settings
+from jaxllm.objectives.dpo import REFERENCE, DpoSettings, dpo_loss, share_sft_weights
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jaxllm.objectives.reference import Reference
 from jaxllm.objectives.sft import SftSettings, sft_loss
 from jaxllm.objectives.train_state import (
+    Batch,
     Loss,
     State,
     abstract_state,
@@ -92,7 +99,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data and loss -------------------------------------------------------------------------
-    mixture, loss = _objective(config, tokenizer, data_dir)
+    objective = _objective(config, tokenizer, data_dir, params, model_config, mesh)
+    mixture = objective.mixture
     plan = mixture.plan
     _check_rows(config, mesh)
     _say(format_input(describe_input(mixture)))
@@ -125,13 +133,25 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         )
         start_step, tokens, state, frozen = _resume(checkpoints, target, frozen, plan)
         if state is None:
-            state = fresh_state(trained, optimizer, target)
+            # A step gives up the memory of the weights it trains, and a reference keeps its own.
+            start = jax.tree.map(jnp.copy, trained) if objective.beside else trained
+            state = fresh_state(start, optimizer, target)
+            del start
         del trained
 
         # ---- Step ------------------------------------------------------------------------------
-        train_step = make_train_step(
-            model_config, optimizer, loss, schedule, target, seed=config.seed
+        step = make_train_step(
+            model_config,
+            optimizer,
+            objective.loss,
+            schedule,
+            target,
+            prepare=objective.prepare,
+            seed=config.seed,
         )
+
+        def train_step(state: State, frozen: Params, batch: Batch) -> tuple[State, Batch]:
+            return step(state, {**frozen, **objective.beside}, batch)
 
         # ---- Evaluators ------------------------------------------------------------------------
         context = EvalContext(
@@ -142,8 +162,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             name=folder.name,
             source=os.fspath(folder),
             config=plain_dict(config),
+            reference=objective.reference,
         )
         evaluators = make_evaluators(config.evals, context, num_steps=plan.num_steps)
+        if objective.reference is not None:
+            objective.reference.release()
 
         # ---- Loop ------------------------------------------------------------------------------
         run = _Run(config, folder, mixture, evaluators, checkpoints, tokens)
@@ -324,17 +347,81 @@ def _adapted(
     return combine(fresh_adapters(model_config, mesh, seed), params), model_config, base
 
 
-def _objective(config: ConfigDict, tokenizer: Tokenizer, data_dir: str) -> tuple[Mixture, Loss]:
-    """What `config.objective` trains on, and its loss."""
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Objective:
+    """What `config.objective` trains on, and its loss.
+
+    `prepare` is `make_train_step`'s; `beside` are weights that the loss wants and that no model is
+    made of; `reference` is what a preference is measured against.
+    """
+
+    mixture: Mixture
+    loss: Loss
+    prepare: Callable[[Batch], Batch] = lambda batch: batch
+    beside: Params = dataclasses.field(default_factory=dict)
+    reference: Reference | None = None
+
+
+def _objective(
+    config: ConfigDict,
+    tokenizer: Tokenizer,
+    data_dir: str,
+    params: Params,
+    model_config: ModelConfig,
+    mesh: Mesh,
+) -> _Objective:
     match config.objective:
         case "sft":
             mixture = read_mixture(config, tokenizer, data_dir=data_dir)
-            settings = SftSettings(**config.sft)
-            return mixture, functools.partial(
-                sft_loss, settings=settings, loss_capacity=mixture.loss_capacity
+            loss = functools.partial(
+                sft_loss, settings=SftSettings(**config.sft), loss_capacity=mixture.loss_capacity
             )
+            return _Objective(mixture=mixture, loss=loss)
+        case "dpo":
+            return _dpo(config, tokenizer, data_dir, params, model_config, mesh)
         case unknown:
-            raise UserError(f"config.objective={unknown!r}: use sft")
+            raise UserError(f"config.objective={unknown!r}: use sft or dpo")
+
+
+def _dpo(
+    config: ConfigDict,
+    tokenizer: Tokenizer,
+    data_dir: str,
+    params: Params,
+    model_config: ModelConfig,
+    mesh: Mesh,
+) -> _Objective:
+    """Preferences, with what their reference says of them: the weights of the start."""
+    settings = DpoSettings(**config.dpo)
+    mixture = read_mixture(config, tokenizer, data_dir=data_dir, pairs=True)
+    _, weights = partition(params, is_adapter)
+    plain_config, digest = model_config.replace(lora=None), weights_digest(weights)
+    # A run may not go on with another reference.
+    plan = dataclasses.replace(mixture.plan, parts={**mixture.plan.parts, "reference": digest})
+    reference = Reference(
+        weights,
+        plain_config,
+        fingerprint=model_fingerprint(digest, plain_config, tokenizer),
+        mesh=mesh,
+        data_dir=data_dir,
+    )
+    sources = mixture.sources
+    if settings.reference == "cached":
+        rows = config.input.rows // config.input.accumulation
+        ask = functools.partial(reference.annotate, rows=rows, row_length=config.input.max_length)
+        sources = tuple(map(ask, sources))
+    return _Objective(
+        mixture=dataclasses.replace(mixture, plan=plan, sources=sources),
+        loss=functools.partial(
+            dpo_loss,
+            settings=settings,
+            pairs_per_row=max_pairs(plan),
+            loss_capacity=mixture.loss_capacity,
+        ),
+        prepare=share_sft_weights if settings.sft_weight else lambda batch: batch,
+        beside={REFERENCE: weights} if settings.reference == "live" else {},
+        reference=reference,
+    )
 
 
 def _resume(
