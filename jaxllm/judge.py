@@ -26,6 +26,7 @@ from ml_collections import ConfigDict
 from rich.console import Console
 
 from jaxllm.chat import CallJournal
+from jaxllm.chat.endpoint import CAPPED
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
 from jaxllm.errors import UserError
@@ -258,8 +259,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         also=args.also,
     )
     console = Console()
-    for result in find_results([args.workdir]).results:
+    results = find_results([args.workdir]).results
+    for result in results:
         console.print(judged_table(result))
+    if any(CAPPED in result.record["judge"]["reasons"] for result in results):
+        print("raise the cap and give the same command again to go on", file=sys.stderr)
+        return 1
     return 0
 
 

@@ -34,6 +34,8 @@ _MALFORMED_RETRIES = 3
 # The finish_reason of a call that the endpoint will never answer: too long, or against its rules.
 REFUSED = "refused"
 _MALFORMED = "malformed"
+# Why a call was not made.
+CAPPED = "not asked: the cap on tokens or cost is reached"
 
 _Running = dict["concurrent.futures.Future[ChatReply]", tuple[int, Usage]]
 
@@ -146,7 +148,9 @@ class Endpoint:
                             free_at = time.monotonic() + self._seconds_a_request
                             continue
                         if not running:
-                            on_replies(dict.fromkeys((index for index, _ in waiting), _CAPPED))
+                            on_replies(
+                                dict.fromkeys((index for index, _ in waiting), _CAPPED_REPLY)
+                            )
                             return
                     if not running:
                         time.sleep(max(pause, 0.0))
@@ -286,7 +290,7 @@ class Endpoint:
         return text[:500]
 
 
-_CAPPED = ChatReply(error="not asked: the cap on tokens or cost is reached")
+_CAPPED_REPLY = ChatReply(error=CAPPED)
 
 
 def _next_done(running: _Running, pause: float) -> Iterator[tuple[int, Usage, ChatReply]]:

@@ -7,6 +7,7 @@ import json
 import math
 import re
 import unicodedata
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -42,11 +43,14 @@ class RegexParser:
     def __post_init__(self) -> None:
         for pattern in filter(None, (self.pattern, self.fallback)):
             try:
-                groups = re.compile(pattern).groups
-            except re.error as error:
-                raise UserError(f"the pattern {pattern!r} is no regular expression: {error}") from (
-                    error
-                )
+                with warnings.catch_warnings():
+                    warnings.simplefilter("error", FutureWarning)  # [[ without backslashes
+                    groups = re.compile(pattern).groups
+            except (re.error, FutureWarning) as error:
+                raise UserError(
+                    f"the pattern {pattern!r} is no regular expression ({error}); plain brackets "
+                    "are written \\[ and \\]"
+                ) from error
             if groups != 1 + bool(self.labels):
                 wanted = "a group for the label and one for the value" if self.labels else "a group"
                 raise UserError(f"the pattern {pattern!r} needs {wanted} in parentheses")

@@ -18,7 +18,7 @@ from jaxllm.judging.benchmark import Benchmark, Question
 
 # The names by which each part of a question goes, the first that is there counts.
 _IDS = ("question_id", "ID", "id")
-_TURNS = ("turns", "text", "prompt", "question", "input", "instruction")
+_TURNS = ("turns", "text", "prompt", "question", "input")
 _REFERENCES = ("reference", "references", "output")
 
 _Record = Mapping[str, Any]
@@ -110,8 +110,10 @@ def _question(
 ) -> Question:
     identity = str(_first(record, _IDS, number))
     turns = _texts(record, _TURNS)
+    if "instruction" in record:
+        turns = ("\n\n".join(filter(None, (*_texts(record, ("instruction",)), *turns))),)
     if not turns:
-        raise UserError(f"it asks nothing: give it one of {', '.join(_TURNS)}")
+        raise UserError(f"it asks nothing: give it one of {', '.join(_TURNS)} and instruction")
     category = record.get(benchmark.category_field, "")
     if not isinstance(category, str):
         raise UserError(f"its category is {category!r}, not a text")
@@ -135,7 +137,7 @@ def _first(record: _Record, names: Sequence[str], default: Any) -> Any:
 
 def _texts(record: _Record, names: Sequence[str]) -> tuple[str, ...]:
     value = _first(record, names, ())
-    texts = (value,) if isinstance(value, str) else tuple(value)
-    if not all(isinstance(text, str) for text in texts):
+    texts = [value] if isinstance(value, str) else value
+    if not isinstance(texts, list | tuple) or not all(isinstance(text, str) for text in texts):
         raise UserError(f"{' or '.join(names)} must be a text, or a list of texts for each turn")
-    return texts
+    return tuple(texts)
