@@ -49,6 +49,8 @@ class JudgeSettings:
     def __post_init__(self) -> None:
         if self.num_samples < 1:
             raise UserError(f"num_samples={self.num_samples}: a question is answered at least once")
+        if 0 in (self.max_samples, self.max_judged):
+            raise UserError("max_samples and max_judged: at least one question, or -1 for all")
         try:
             read_chat_group(self.judge)
         except UserError as error:

@@ -25,10 +25,11 @@ from jaxllm.judging.benchmark import Benchmark, Metric, Question
 from jaxllm.judging.fastchat_files import answer_lines, judgment_lines
 from jaxllm.judging.files import ANSWERS, JUDGMENTS
 from jaxllm.judging.judgments import Judgment
+from jaxllm.judging.samples import sample_lines
 from jaxllm.judging.scores import Item, Summary, make_items, maximum_of, summarise
 from jaxllm.reporting.results import to_json, write_result, write_whole_file
 
-AVERAGE = "mean"
+_AVERAGE = "mean"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,7 +83,15 @@ def write_judged(
         },
         **_averages(judged, items),
     }
-    samples = {name: _samples(judged, category, items) for name, category in _tasks(judged).items()}
+    samples = {
+        name: sample_lines(
+            judged.questions,
+            judged.answers,
+            judged.judgments,
+            {metric: _of_category(some, category) for metric, some in items.items()},
+        )
+        for name, category in _tasks(judged).items()
+    }
     folder.mkdir(parents=True, exist_ok=True)
     name = str(model["name"])
     for file, lines in (
@@ -157,7 +166,8 @@ def _tasks(judged: Judged) -> dict[str, str | None]:
     benchmark = judged.benchmark
     if not benchmark.by_category:
         return {benchmark.name: None}
-    categories = dict.fromkeys(question.category for question in judged.questions)
+    seen = {judgment.question for judgment in judged.judgments}
+    categories = dict.fromkeys(one.category for one in judged.questions if one.id in seen)
     return {f"{benchmark.name}:{category}": category for category in categories}
 
 
@@ -228,10 +238,14 @@ def _averages(judged: Judged, items: Mapping[str, Sequence[Item]]) -> dict[str, 
         **overall,
         "categories": shares,
         "average": {
-            "name": AVERAGE,
+            "name": _AVERAGE,
             "mean": average["mean"] if average else None,
             "interval": average["interval"] if average else None,
-            "missing": [name for name in categories if name not in shares],
+            "missing": list(
+                dict.fromkeys(
+                    one.category for one in judged.questions if one.category not in shares
+                )
+            ),
             "missing_tasks": [],
             "parts": {
                 name: _share(part)["mean"]
@@ -250,65 +264,6 @@ def _share(measured: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "mean": measured["mean"] / maximum,
         "interval": interval and [side / maximum for side in interval],
-    }
-
-
-def _samples(
-    judged: Judged, category: str | None, items: Mapping[str, Sequence[Item]]
-) -> list[dict[str, Any]]:
-    by_id = {question.id: question for question in judged.questions}
-    values: dict[tuple[str, int], dict[str, float]] = {}
-    for name, some in items.items():
-        for item in _of_category(some, category):
-            scores = values.setdefault((item.question, item.turn), {})
-            if item.value is not None:
-                scores[name] = item.value
-    answers: dict[str, list[Answer]] = {}
-    for answer in judged.answers:
-        answers.setdefault(answer.question, []).append(answer)
-    judgments: dict[tuple[str, int], list[Judgment]] = {}
-    for judgment in judged.judgments:
-        judgments.setdefault((judgment.question, judgment.turn), []).append(judgment)
-    return [
-        _sample(by_id[question], turn, answers.get(question, []), judgments[question, turn], scores)
-        for (question, turn), scores in values.items()
-    ]
-
-
-def _sample(
-    question: Question,
-    turn: int,
-    answers: Sequence[Answer],
-    judgments: Sequence[Judgment],
-    scores: Mapping[str, float],
-) -> dict[str, Any]:
-    texts = [answer.turns[turn - 1] for answer in answers]
-    errors = [error for answer in answers for error in answer.errors]
-    asked = question.turns[:turn]
-    if turn > 1 and answers:
-        said = [text or "" for text in answers[0].turns[: turn - 1]]
-        asked = (*(part for pair in zip(asked, said, strict=False) for part in pair), asked[-1])
-    return {
-        "id": f"{question.id}/{turn}" if len(question.turns) > 1 else question.id,
-        "prompt": "\n\n".join(asked),
-        "output": (texts[0] if texts else None) or "",
-        "prediction": judgments[0].text,
-        "gold": question.references[turn - 1] if question.references else "",
-        "scores": dict(scores),
-        "outputs": texts,
-        "errors": errors,
-        "judgments": [
-            {
-                "rubric": judgment.rubric,
-                "sample": judgment.sample,
-                "vote": judgment.vote,
-                "scores": None if judgment.scores is None else dict(judgment.scores),
-                "reason": judgment.reason or None,
-                "tries": judgment.tries,
-                "text": judgment.text,
-            }
-            for judgment in judgments
-        ],
     }
 
 

@@ -55,12 +55,15 @@ def _row(name: str, measured: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _notes(judge: Mapping[str, Any]) -> list[str]:
-    notes = ["mean of what was scored, and half its 95 % confidence interval; worst case: what is"]
-    notes[0] += " missing counts the worst"
+    notes = [
+        "mean of what was scored, and half its 95 % confidence interval",
+        "worst case: what is missing counts as the worst there is",
+    ]
     if judge["preset"]:
         notes.append(f"as {judge['preset']} does it")
     if judge["num_imputed"]:
         notes.append(f"{judge['num_imputed']} scores are the preset's and not the judge's")
     count = judge["num_judgments"]
-    notes += [f"{n} of {count} judgments missing: {why}" for why, n in judge["reasons"].items()]
-    return notes
+    return notes + [
+        f"{n} of {count} judgments missing: {why}" for why, n in judge["reasons"].items()
+    ]

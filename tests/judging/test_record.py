@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 
@@ -117,6 +118,19 @@ def test_a_category_without_any_score_is_missing_and_not_zero(tmp_path):
     record = read_result(tmp_path).record
     assert record["average"]["missing"] == ["stem"]
     assert "missing" in record["tasks"]["mt_bench_en:stem"]["metrics"]["rating"]
+
+
+def test_a_category_that_was_not_judged_is_said_to_be_missing(tmp_path):
+    judged = _mt_bench([8, 6, 10, 9, 1, 1, 1, 1])
+    few = dataclasses.replace(judged, judgments=judged.judgments[:4])
+    assert "stem" not in _write(tmp_path, few)
+    record = read_result(tmp_path).record
+    assert (list(record["tasks"]), record["average"]["missing"]) == (
+        ["mt_bench_en:writing"],
+        ["stem"],
+    )
+    (board,) = make_boards(find_results([tmp_path]).results)
+    assert "mean of 1 categories, without stem" in score_table(board).footnotes[0]
 
 
 def test_no_score_at_all_is_a_result_too(tmp_path):
