@@ -15,6 +15,7 @@ import dataclasses
 from ml_collections import ConfigDict
 
 from jaxllm.chat.endpoint import EndpointSettings
+from jaxllm.evaluators.early_stopping import EarlyStoppingSettings
 from jaxllm.input.mixture import MixtureEntry
 from jaxllm.objectives.dpo import DpoSettings
 from jaxllm.objectives.optimizer import OptimizerSettings
@@ -65,6 +66,7 @@ def train_config() -> ConfigDict:
                 "best_metric": "",
                 "best_mode": "max",
             },
+            "early_stopping": dataclasses.asdict(EarlyStoppingSettings()),
             # Evaluators by name (see jaxllm.evaluators).
             "evals": {},
             "log_every": 10,

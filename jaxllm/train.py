@@ -25,7 +25,7 @@ from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, plain_dict, save_config
 from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
-from jaxllm.evaluators.fingerprint import model_fingerprint
+from jaxllm.evaluators.early_stopping import EarlyStopping, EarlyStoppingSettings
 from jaxllm.input.batches import example_ids
 from jaxllm.input.device import prefetch
 from jaxllm.input.mini_tokenizer import mini_tokenizer
@@ -65,6 +65,7 @@ from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.base_model import BaseModel
 from jaxllm.weights.checkpoint import Checkpoints
 from jaxllm.weights.digest import weights_digest
+from jaxllm.weights.fingerprint import model_fingerprint
 from jaxllm.weights.load import Model, lasting_source, load_model
 from jaxllm.weights.lora_targets import LoraSettings, lora_config
 from jaxllm.weights.source_files import SourceFiles
@@ -99,10 +100,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data and loss -------------------------------------------------------------------------
+    _check_rows(config, mesh)
     objective = _objective(config, tokenizer, data_dir, params, model_config, mesh)
     mixture = objective.mixture
     plan = mixture.plan
-    _check_rows(config, mesh)
     _say(format_input(describe_input(mixture)))
     _say(format_examples(mixture.first_examples(_EXAMPLES_SHOWN), tokenizer))
 
@@ -131,7 +132,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             best_metric=config.checkpoint.best_metric,
             best_mode=config.checkpoint.best_mode,
         )
-        start_step, tokens, state, frozen = _resume(checkpoints, target, frozen, plan)
+        start_step, extra, state, frozen = _resume(checkpoints, target, frozen, plan)
         if state is None:
             # A step gives up the memory of the weights it trains, and a reference keeps its own.
             start = jax.tree.map(jnp.copy, trained) if objective.beside else trained
@@ -164,12 +165,24 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             config=plain_dict(config),
             reference=objective.reference,
         )
-        evaluators = make_evaluators(config.evals, context, num_steps=plan.num_steps)
+        evaluators = make_evaluators(
+            config.evals,
+            context,
+            num_steps=plan.num_steps,
+            num_epochs=float(plan.step_epochs[-1]),
+        )
+        stopping = EarlyStopping(
+            EarlyStoppingSettings(**config.early_stopping),
+            metric=config.checkpoint.best_metric,
+            mode=config.checkpoint.best_mode,
+            saved=extra.get("early_stopping"),
+        )
         if objective.reference is not None:
             objective.reference.release()
 
         # ---- Loop ------------------------------------------------------------------------------
-        run = _Run(config, folder, mixture, evaluators, checkpoints, tokens)
+        tokens = extra.get("tokens", 0.0)
+        run = _Run(config, folder, mixture, evaluators, checkpoints, stopping, tokens)
         with checkpoints.explained_full_disk():
             try:
                 run.loop(state, frozen, start_step, train_step, mesh)
@@ -188,26 +201,28 @@ class _Run:
         mixture: Mixture,
         evaluators: Sequence[ScheduledEvaluator],
         checkpoints: Checkpoints,
+        stopping: EarlyStopping,
         tokens: float,
     ) -> None:
         self.config, self.folder, self.mixture = config, folder, mixture
         self.plan, self.evaluators, self.checkpoints = mixture.plan, evaluators, checkpoints
+        self.stopping = stopping
         self.writer = Writer(folder)
         self.summary: dict[str, Any] = {}
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
-        self._scores: dict[str, float] = {}
         self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
 
     def loop(
         self, state: State, frozen: Params, start_step: int, train_step: Any, mesh: Mesh
     ) -> None:
         """Steps `start_step` to the plan's last, with everything that happens between them."""
-        last = self.plan.num_steps
+        last = start_step if self.stopping.is_over else self.plan.num_steps
         every = self.config.checkpoint.every
         layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
         accumulation = self.config.input.accumulation
         if start_step == 0:
-            self._evaluate(combine(state["params"], frozen), 0)
+            first = [item for item in self.evaluators if item.is_due(0, last)]
+            self.stopping.observe(self._evaluate(first, combine(state["params"], frozen), 0))
         batches = prefetch(
             self.plan,
             self.mixture.sources,
@@ -224,15 +239,35 @@ class _Run:
                 self._read_pending(bar)
                 self._pending = (step, metrics)
                 is_saved = step == last or (every > 0 and step % every == 0)
-                if is_saved or any(item.is_due(step, last) for item in self.evaluators):
+                due = [item for item in self.evaluators if item.is_due(step, last)]
+                scores: dict[str, float] = {}
+                if is_saved or due:
                     self._read_pending(bar)
-                    self._evaluate(combine(state["params"], frozen), step)
-                if is_saved:
-                    whole = {**state, "params": combine(state["params"], frozen)}
-                    extra = {"order": dict(self.plan.parts), "tokens": self._tokens}
-                    self.checkpoints.save(step, whole, metrics=self._scores, extra=extra)
+                    params = combine(state["params"], frozen)
+                    scores = self._evaluate(due, params, step)
+                    self.stopping.observe(scores)
+                    if self.stopping.is_over and step < last:
+                        _say(f"step {step}: {self.stopping.reason}: the run ends here")
+                        last = step
+                        rest = [item for item in self.evaluators if item not in due]
+                        scores |= self._evaluate(rest, params, step)
+                # The best step can only be kept if every step that is judged is saved.
+                if is_saved or step == last or self.config.checkpoint.best_metric in scores:
+                    whole = {**state, "params": params}
+                    extra = {
+                        "order": dict(self.plan.parts),
+                        "tokens": self._tokens,
+                        "early_stopping": self.stopping.state,
+                    }
+                    self.checkpoints.save(step, whole, metrics=scores, extra=extra)
+                if step == last:
+                    break
         self._read_pending(None)
         self.checkpoints.wait()
+        best = self.checkpoints.best_step()
+        if best is not None:
+            _say(f"best {self.config.checkpoint.best_metric}: step {best}")
+            self.summary["best_step"] = best
         self.summary |= {"steps": last, "input_wait_s": round(batches.wait_seconds, 3)}
         self.summary["peak_rss_mb"] = round(peak_rss_mb())
 
@@ -282,18 +317,21 @@ class _Run:
             "warmup, or leaving out the examples named usually helps"
         )
 
-    def _evaluate(self, params: Params, step: int) -> None:
-        for item in self.evaluators:
-            if not item.is_due(step, self.plan.num_steps):
-                continue
+    def _evaluate(
+        self, evaluators: Sequence[ScheduledEvaluator], params: Params, step: int
+    ) -> dict[str, float]:
+        """The scores of all of them, by name."""
+        scores: dict[str, float] = {}
+        for item in evaluators:
             started = time.monotonic()
             summary = item.run(params, step=step, tokens=int(self._tokens), workdir=self.folder)
             self._clock += time.monotonic() - started
             _say(f"step {step}: {item.name}: {item.describe(summary)}")
-            scores = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
-            self._scores |= scores
-            self.summary |= scores
-            self.writer.scalars(step, scores)
+            found = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
+            self.summary |= found
+            self.writer.scalars(step, found)
+            scores |= found
+        return scores
 
 
 def _start(
@@ -426,10 +464,10 @@ def _dpo(
 
 def _resume(
     checkpoints: Checkpoints, target: State, frozen: Params, plan: Plan
-) -> tuple[int, float, State | None, Params]:
-    """Step, tokens, state and frozen weights of the newest checkpoint; as given where none is."""
+) -> tuple[int, dict[str, Any], State | None, Params]:
+    """Step, what was kept beside it, state and frozen weights of the newest checkpoint, if any."""
     if checkpoints.latest_step() is None:
-        return 0, 0.0, None, frozen
+        return 0, {}, None, frozen
     params = combine(target["params"], jax.tree.map(_abstract, frozen))
     state, extra = checkpoints.restore(None, {**target, "params": params})
     step = int(state["step"])
@@ -439,7 +477,7 @@ def _resume(
     trained, restored = partition(state["params"], is_trained)
     # Of a model that adapters stand on nothing was saved.
     _, unsaved = partition(frozen, set(leaf_names(restored)).__contains__)
-    return step, float(extra["tokens"]), {**state, "params": trained}, combine(restored, unsaved)
+    return step, extra, {**state, "params": trained}, combine(restored, unsaved)
 
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:

@@ -145,6 +145,7 @@ def test_a_workdir_of_another_model_is_not_resumed(tiny_train_config, tmp_path):
         (lambda config: config.optimizer.update(schedule="step"), "schedule='step'"),
         (lambda config: config.optimizer.update(freeze=("embeds",)), "'embeds' matches no weight"),
         (lambda config: config.update(objective="rlhf"), "objective='rlhf'"),
+        (lambda config: config.early_stopping.update(patience=2), "name the metric"),
         (lambda config: config.checkpoint.update(keep_last=0), "keep_last=0"),
     ],
 )
@@ -180,8 +181,37 @@ def test_evaluators_run_when_they_are_due_and_choose_the_best(
     assert list(evaluated) == [0, 4, 8]
     assert evaluated[8] < evaluated[0]
     assert summary["eval/held_out/loss"] == evaluated[8]
+    assert summary["best_step"] == 8
     names = {path.name for path in (tmp_path / "checkpoints").iterdir()}
     assert "8" in names
+
+
+def test_a_run_that_gets_no_better_ends_early(tiny_train_config, tiny_questions, tmp_path, capsys):
+    config = tiny_train_config
+    held_out = {
+        "type": "loss",
+        "source": f"jsonl:{tiny_questions}",
+        "template": "llm_jp_v1.3",
+        "bos": "never",
+        "max_length": 128,
+    }
+    config.evals.held_out = held_out | {"every": 2}
+    config.evals.at_the_end = held_out
+    config.checkpoint.update(every=0, best_metric="eval/held_out/loss", best_mode="min")
+    # No evaluation is that much better: the first one stays the best.
+    config.early_stopping.update(patience=3, min_delta=100.0)
+    assert train(config, tmp_path)["steps"] == 8
+    assert "step 8: 3 evaluations of eval/held_out/loss and none better" in capsys.readouterr().out
+    ends = [row["step"] for row in read_scalars(tmp_path) if "eval/at_the_end/loss" in row]
+    assert ends == [8]
+    # Started again it is over; from the checkpoint before it counts on.
+    assert train(config, tmp_path)["steps"] == 8
+    ended = load_model(tmp_path)
+    (tmp_path / "checkpoints" / "8").rename(tmp_path / "8")
+    assert load_model(tmp_path).revision == "step 6"
+    assert train(config, tmp_path)["steps"] == 8
+    same = jax.tree.map(np.array_equal, load_model(tmp_path).params, ended.params)
+    assert jax.tree.all(same)
 
 
 @pytest.mark.smoke

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import re
 import typing
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -60,18 +61,20 @@ _NEED_WEIGHTS = ("loss", "preference", "score")
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class ScheduledEvaluator:
-    """An evaluator with its name and its steps."""
+    """An evaluator with its name and its steps: multiples of `every`, rounded, and the last."""
 
     name: str
     evaluator: Evaluator
-    every: int
+    every: float
     first: bool
 
     def is_due(self, step: int, last_step: int) -> bool:
         """Whether it runs after `step` steps (0: before the first)."""
         if step == 0:
             return self.first
-        return step == last_step or (self.every > 0 and step % self.every == 0)
+        if step == last_step or self.every <= 0:
+            return step == last_step
+        return step == round(round(step / self.every) * self.every)
 
     def run(
         self, params: Params, *, step: int | None, tokens: int | None, workdir: epath.Path
@@ -92,7 +95,7 @@ def result_folder(workdir: epath.Path, name: str, step: int | None) -> epath.Pat
 
 
 def make_evaluators(
-    evals: ConfigDict, context: EvalContext, *, num_steps: int = 0
+    evals: ConfigDict, context: EvalContext, *, num_steps: int = 0, num_epochs: float = 0.0
 ) -> list[ScheduledEvaluator]:
     """The evaluators of `config.evals`, in the order of their names.
 
@@ -111,7 +114,7 @@ def make_evaluators(
         ScheduledEvaluator(
             name=name,
             evaluator=_TYPES[kind](settings, context),
-            every=_interval(name, evals[name].get("every", 0), num_steps),
+            every=_interval(name, evals[name].get("every", 0), num_steps, num_epochs),
             first=bool(evals[name].get("first", False)),
         )
         for name, (kind, settings) in settings_by_name.items()
@@ -194,13 +197,15 @@ def _is_kind(hint: Any, kind: type) -> bool:
     return hint is kind or origin is kind or (origin is typing.Literal and kind is str)
 
 
-def _interval(name: str, every: int | str, num_steps: int) -> int:
+def _interval(name: str, every: int | str, num_steps: int, num_epochs: float) -> float:
+    """Steps between two evaluations, at least one."""
     if isinstance(every, int):
         return every
-    share = str(every).strip().removesuffix("%")
-    try:
-        return max(1, round(num_steps * float(share) / 100))
-    except ValueError:
+    found = re.fullmatch(r"(\d+(?:\.\d*)?)\s*(%|epochs?)", str(every).strip())
+    if found is None or not float(found[1]) > 0:
         raise UserError(
-            f"config.evals.{name}.every={every!r}: write steps (100) or a share ('25%')"
-        ) from None
+            f"config.evals.{name}.every={every!r}: write steps (100), a share of the run ('25%'), "
+            "or epochs ('0.5 epochs')"
+        )
+    share = float(found[1]) / (100 if found[2] == "%" else num_epochs or 1.0)
+    return max(1.0, num_steps * share)

@@ -172,6 +172,10 @@ class Checkpoints:
         """The newest step whose checkpoint is whole, or None."""
         return next(self._whole_steps(), None)
 
+    def best_step(self) -> int | None:
+        """The step where `best_metric` is best; None where it was never measured."""
+        return self._manager.best_step() if self._best_metric else None
+
     def wait(self) -> None:
         """Block until the save in progress is on disk.
 
@@ -241,10 +245,13 @@ class Checkpoints:
     def _best(self, metrics: Mapping[str, float] | None) -> dict[str, float] | None:
         if not self._best_metric:
             return None
-        if not metrics or self._best_metric not in metrics:
-            known = f"; there are {', '.join(sorted(metrics))}" if metrics else ""
+        if not metrics:
+            return None
+        if self._best_metric not in metrics:
+            known = ", ".join(sorted(metrics))
             self._tell(
-                "best", f"no metric {self._best_metric!r} yet to choose the best step by{known}"
+                "best",
+                f"no metric {self._best_metric!r} to choose the best step by; there are {known}",
             )
             return None
         return {self._best_metric: float(metrics[self._best_metric])}

@@ -44,11 +44,16 @@ def _due(item, last):
         ({"every": 4}, [4, 8, 10]),
         ({"every": "50%"}, [5, 10]),
         ({"every": "1%", "first": True}, list(range(11))),
-        ({"every": "33.3 %"}, [3, 6, 9, 10]),
+        ({"every": "33.4 %"}, [3, 7, 10]),
+        ({"every": "1 epoch"}, [3, 7, 10]),
+        ({"every": "0.5 epochs"}, [2, 3, 5, 7, 8, 10]),
+        ({"every": "2epochs"}, [7, 10]),
     ],
 )
 def test_an_evaluator_runs_when_it_is_due(entry, context, schedule, steps):
-    (item,) = make_evaluators(ConfigDict({"mine": entry | schedule}), context, num_steps=10)
+    (item,) = make_evaluators(
+        ConfigDict({"mine": entry | schedule}), context, num_steps=10, num_epochs=3.0
+    )
     assert item.name == "mine"
     assert _due(item, 10) == steps
 
@@ -59,7 +64,8 @@ def test_an_evaluator_runs_when_it_is_due(entry, context, schedule, steps):
         ({"type": "los"}, r"evals\.mine\.type='los' .* did you mean 'loss'"),
         ({"type": ""}, r"evals\.mine\.type=''"),
         ({"sourec": "x"}, r"evals\.mine\.sourec .* did you mean 'source'"),
-        ({"every": "often"}, r"evals\.mine\.every='often'"),
+        ({"every": "often"}, r"evals\.mine\.every='often': write steps .* epochs"),
+        ({"every": "0%"}, r"evals\.mine\.every='0%'"),
         ({"source": "jsonl:none"}, "no file none"),
         ({"bos": "sometimes"}, "auto, always or never"),
     ],
