@@ -28,7 +28,8 @@ _OPENAI = "https://api.openai.com/v1"
 _KEY = "OPENAI_API_KEY"
 # Models that think before they answer take no temperature and call the limit otherwise.
 _REASONING = ("gpt-5", "o1", "o3", "o4")
-_GIVE_UP_AFTER = 20  # failures without a reply between them
+# Failures without a reply between them, and where there was never one.
+_GIVE_UP_AFTER, _GIVE_UP_AT_ONCE = 20, 3
 _MALFORMED_RETRIES = 3
 
 # The finish_reason of a call that the endpoint will never answer: too long, or against its rules.
@@ -135,7 +136,7 @@ class Endpoint:
         waiting = collections.deque(enumerate(requests))
         running: _Running = {}
         budget = self._budget(before)
-        failures, free_at = 0, 0.0
+        failures, limit, free_at = 0, _GIVE_UP_AT_ONCE, 0.0
         with concurrent.futures.ThreadPoolExecutor(self.settings.concurrency) as pool:
             try:
                 while waiting or running:
@@ -158,8 +159,11 @@ class Endpoint:
                     for index, reserved, reply in _next_done(running, pause if waiting else 0.0):
                         budget.settle(reserved, reply)
                         on_replies({index: reply})
-                        failures = failures + 1 if reply.error else 0
-                        self._check(failures, reply)
+                        if reply.error and reply.finish_reason != REFUSED:
+                            failures += 1
+                            self._check(failures, limit, reply)
+                        else:
+                            failures, limit = 0, _GIVE_UP_AFTER
             except BaseException:
                 for index, reply in _drained(running):
                     on_replies({index: reply})
@@ -184,11 +188,11 @@ class Endpoint:
         prices = self.settings.input_price, self.settings.output_price
         return cost(usage, *prices) if any(prices) else None
 
-    def _check(self, failures: int, last: ChatReply) -> None:
-        if failures >= _GIVE_UP_AFTER:
+    def _check(self, failures: int, limit: int, last: ChatReply) -> None:
+        if failures >= limit:
             raise UserError(
-                f"{self.name}: {failures} calls in a row failed ({last.error}); what was answered "
-                "is kept, and the same command goes on from there"
+                f"{self.name} at {self.provenance['base_url']}: {failures} calls in a row failed "
+                f"({last.error}); what was answered is kept, and the same command goes on there"
             )
 
     def _open(self) -> openai.OpenAI:

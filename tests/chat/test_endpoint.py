@@ -134,6 +134,12 @@ def test_an_endpoint_that_is_gone_is_given_up_with_what_it_answered_kept(make, f
     assert len(replies) == 30
 
 
+def test_an_endpoint_that_was_never_there_is_given_up_sooner(make):
+    with pytest.raises(UserError, match=r"3 calls in a row failed .*Connection error") as error:
+        _replies(make(base_url="http://127.0.0.1:9/v1", max_retries=0), _requests(100))
+    assert "at http://127.0.0.1:9/v1" in str(error.value)
+
+
 def test_what_is_under_way_when_it_is_interrupted_is_kept(make, fake_endpoint):
     fake_endpoint.delay = 0.05
     replies = {}
