@@ -10,7 +10,15 @@ const COMMENT_PAUSE = 400; // milliseconds after the last letter
 
 const $ = (selector) => document.querySelector(selector);
 const texts = await (await fetch("/texts.json")).json();
-const state = { language: "en", study: null, saver: null, panel: null, task: null, view: "login" };
+const state = {
+  language: "en",
+  view: "login",
+  study: null, // what the server says of study and annotator
+  saver: null,
+  task: null, // the task that is shown
+  panel: null,
+  wanted: null, // stands for the task that is on its way
+};
 
 // ---- words
 
@@ -158,16 +166,20 @@ const drawTask = () => {
 const open = async (position) => {
   saveComment();
   if (position > state.study.progress.total) {
-    state.task = null;
+    Object.assign(state, { task: null, wanted: null });
     document.title = say("finished");
     drawFinished();
     show("finished");
     return;
   }
+  // A key that is pressed before the task is there must not rate the one before it.
   const wanted = Symbol("the task asked for last");
   state.wanted = wanted;
+  $("#task").inert = true;
   const reply = await request("GET", at(position));
   if (state.wanted !== wanted) return;
+  state.wanted = null;
+  $("#task").inert = false;
   if (reply.status === 401) return loggedOut();
   state.task = reply.content;
   drawTask();
@@ -218,6 +230,7 @@ const enter = async () => {
       if (!state.study) return;
       state.study.progress = content;
       drawHeader();
+      if (state.view === "finished") drawFinished();
     },
   });
   speak(state.language);
@@ -278,7 +291,7 @@ document.querySelectorAll("[data-action=language]").forEach((button) => {
 });
 
 keys.listen(() => {
-  if (!state.study) return {};
+  if (!state.study || state.wanted) return {};
   const everywhere = {
     u: toUnrated,
     i: () => show("instructions"),

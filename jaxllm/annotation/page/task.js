@@ -64,7 +64,8 @@ export class Panel {
     this.#study = study;
     this.#ratings = { ...ratings };
     this.#onRate = onRate;
-    box.replaceChildren(...study.axes.map((axis) => this.#row(axis, say)));
+    const rows = study.axes.map((axis) => this.#row(axis, say));
+    box.replaceChildren(...(study.kind === "rating" ? [this.#ends(say)] : []), ...rows);
     this.#mark(this.missing()[0] ?? study.axes[0]);
   }
 
@@ -101,6 +102,15 @@ export class Panel {
   #mark(axis) {
     this.#current = axis;
     this.#rows.forEach((row, name) => row.classList.toggle("current", name === axis));
+  }
+
+  // What the lowest and the highest points mean.
+  #ends(say) {
+    const line = element("p", "ends");
+    [this.#study.values[0], this.#study.values.at(-1)].forEach((value) => {
+      line.append(element("span", "", `${value} ${say(`value_${value}`)}`));
+    });
+    return line;
   }
 
   #row(axis, say) {
