@@ -26,6 +26,7 @@ examples:
   jaxllm data verify --suite=llm-jp-eval/v1.3.1
   jaxllm data export --suite=llm-jp-eval/v1.3.1 --out=DIR
   jaxllm data show mini/nli --split=dev --rows=3
+  jaxllm data overlap jsonl:mine.jsonl jnli --against=llm-jp-eval/v1.3.1 --out=DIR
   jaxllm data requests random --vocab_size=16384 --out=random.jsonl
   jaxllm data requests suite --suite=mini/v1 --tokenizer=DIR --out=mini.jsonl
 """
@@ -100,6 +101,21 @@ def _parser() -> argparse.ArgumentParser:
     show.add_argument("names", nargs="+", metavar="NAME")
     show.add_argument("--split", default="", help="default: test, or the first there is")
     show.add_argument("--rows", type=int, default=2)
+    overlap = action("overlap", _overlap, "evaluation samples that tuning data holds", raw=False)
+    overlap.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="jsonl:PATH, parquet:PATH or a corpus"
+    )
+    overlap.add_argument("--source_split", default="train", help="of the sources (default: train)")
+    overlap.add_argument(
+        "--against",
+        action="append",
+        default=[],
+        metavar="SET",
+        help="a suite, a task or jsonl:PATH; may be given again (default: every suite)",
+    )
+    overlap.add_argument("--split", default="test", help="of the sets (default: test)")
+    overlap.add_argument("--pairs", type=int, default=1, help="worst pairs of each set to show")
+    overlap.add_argument("--out", required=True, metavar="DIR", help="the folder to write to")
     about = "token ids and fixed budgets, the same for every program that is measured"
     kinds = actions.add_parser("requests", help=about, description=about.capitalize() + ".")
     kinds = kinds.add_subparsers(required=True, metavar="KIND", dest="kind")
@@ -361,6 +377,12 @@ def _parts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(turn["role"], turn["content"]) for turn in row["messages"]]
     fields = ("instruction", "input", "output")
     return [(field, row[field]) for field in fields if row[field]]
+
+
+def _overlap(args: argparse.Namespace) -> int:
+    from jaxllm import data_overlap  # MinHash brings SciPy
+
+    return data_overlap.write(args)
 
 
 def _requests(args: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from typing import Any
 from etils import epath
 from rich.console import Console
 
+from jaxllm.contamination.result import read_overlapping
 from jaxllm.errors import UserError
 from jaxllm.observe.writer import read_scalars
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board, make_boards
@@ -19,6 +20,7 @@ from jaxllm.reporting.browsing import DEFAULT_LIMIT
 from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.results import Found, Result, find_results
 from jaxllm.reporting.table import as_records, render, score_table
+from jaxllm.reporting.without_overlap import Overlapping
 from jaxllm.verb import Verb, run_verb
 
 _EXAMPLE = """\
@@ -35,17 +37,21 @@ def report(
     *,
     html: str | epath.Path | None = None,
     max_samples: int = DEFAULT_LIMIT,
+    without_overlap: str | epath.Path | None = None,
 ) -> dict[str, Any]:
     """The results in these folders as plain dicts: tables, what was learned, what was left out.
 
-    With `html` also writes the page, which carries up to `max_samples` samples a task. Raises
-    UserError when a folder does not exist or none holds a readable result.
+    With `html` also writes the page, which carries up to `max_samples` samples a task. With
+    `without_overlap`, a folder of `jaxllm data overlap`, tables also have each run's scores without
+    the samples that overlap. Raises UserError when a folder does not exist or none holds a readable
+    result.
     """
+    overlapping = read_overlapping(without_overlap) if without_overlap else None
     found, boards = _find(folders)
     if html is not None:
-        _write_page(epath.Path(html), found, boards, max_samples)
+        _write_page(epath.Path(html), found, boards, max_samples, overlapping)
     return {
-        "tables": as_records([score_table(board) for board in boards]),
+        "tables": as_records([score_table(board, overlapping=overlapping) for board in boards]),
         "rule": RULE,
         "learned": [_learned(board, run) for board in boards for run in board.having(TUNED)],
         "left_out": list(found.damaged),
@@ -81,7 +87,13 @@ def _learned(board: Board, run: Result) -> dict[str, Any]:
     }
 
 
-def _write_page(path: epath.Path, found: Found, boards: Sequence[Board], max_samples: int) -> None:
+def _write_page(
+    path: epath.Path,
+    found: Found,
+    boards: Sequence[Board],
+    max_samples: int,
+    overlapping: Overlapping | None,
+) -> None:
     from jaxllm.reporting.html import render_page  # plotly is slow to import
 
     scalars, unreadable = {}, []
@@ -97,6 +109,7 @@ def _write_page(path: epath.Path, found: Found, boards: Sequence[Board], max_sam
         left_out=(*found.damaged, *unreadable),
         scalars=scalars,
         max_samples=max_samples,
+        overlapping=overlapping,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     # A model may end a text in half a surrogate pair, which UTF-8 cannot hold.
@@ -128,20 +141,32 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="N",
         help="samples a task that the page carries (default %(default)s)",
     )
+    parser.add_argument(
+        "--without_overlap",
+        metavar="DIR",
+        help="a folder of `jaxllm data overlap`: add each run's scores without those samples",
+    )
     args = parser.parse_args(argv)
     if args.json:
-        summary = report(args.folders, html=args.html, max_samples=args.max_samples)
+        summary = report(
+            args.folders,
+            html=args.html,
+            max_samples=args.max_samples,
+            without_overlap=args.without_overlap,
+        )
         print(json.dumps(summary, ensure_ascii=False, indent=1))
         return 0
+    overlapping = read_overlapping(args.without_overlap) if args.without_overlap else None
     found, boards = _find(args.folders)
     console = Console()
     for board in boards:
-        console.print(render(score_table(board, all_steps=args.all_steps)))
+        table = score_table(board, all_steps=args.all_steps, overlapping=overlapping)
+        console.print(render(table))
         console.print()
     for reason in found.damaged:
         print(f"left out: {reason}", file=sys.stderr)
     if args.html:
-        _write_page(epath.Path(args.html), found, boards, args.max_samples)
+        _write_page(epath.Path(args.html), found, boards, args.max_samples, overlapping)
         print(f"wrote {args.html}")
     return 0
 

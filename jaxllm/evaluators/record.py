@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from etils import epath
@@ -12,11 +12,10 @@ from etils import epath
 import jaxllm
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.outcome import TaskOutcome
-from jaxllm.metrics import Scores
 from jaxllm.models.decoder import num_params
+from jaxllm.reporting.averages import measured, suite_averages
 from jaxllm.reporting.results import write_result
-from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
-from jaxllm.tasks import Suite, aggregate
+from jaxllm.tasks import Suite
 
 # What of a task moves its score and is not said elsewhere in the result.
 _ASKED_WITH = (
@@ -98,7 +97,12 @@ def build_result(
         "average": None,
     }
     if suite is not None:
-        result |= _averages(suite, outcomes)
+        headlines = {
+            outcome.task.name: outcome.scores[outcome.task.metrics[0]]
+            for outcome in outcomes
+            if outcome.task.metrics[0] in outcome.scores
+        }
+        result |= suite_averages(suite, headlines)
     return result
 
 
@@ -144,14 +148,7 @@ def model_entry(context: EvalContext, weights: str) -> dict[str, Any]:
 
 def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
     task = outcome.task
-    metrics: dict[str, Any] = {
-        name: {
-            "mean": scores.mean,
-            "interval": _on_its_scale(scores, _interval_of(scores)),
-            "maximum": scores.maximum,
-        }
-        for name, scores in outcome.scores.items()
-    }
+    metrics: dict[str, Any] = {name: measured(scores) for name, scores in outcome.scores.items()}
     for name, means in outcome.run_means.items():
         metrics[name] |= {"runs": list(means), "spread": statistics.stdev(means)}
     metrics |= {name: {"missing": reason} for name, reason in outcome.missing.items()}
@@ -167,62 +164,3 @@ def _task_entry(outcome: TaskOutcome) -> dict[str, Any]:
         "unverified": task.unverified or None,
         **outcome.facts,
     }
-
-
-def _interval_of(scores: Scores) -> Interval | None:
-    """The interval of a metric's mean as a share of its maximum: intervals are made for 0-1."""
-    if not scores.per_sample:
-        return None
-    return mean_interval([score / scores.maximum for score in scores.per_sample])
-
-
-def _on_its_scale(scores: Scores, interval: Interval | None) -> list[float] | None:
-    return [side * scores.maximum for side in (interval.low, interval.high)] if interval else None
-
-
-def _averages(suite: Suite, outcomes: list[TaskOutcome]) -> dict[str, Any]:
-    headlines = {
-        outcome.task.name: outcome.scores[outcome.task.metrics[0]]
-        for outcome in outcomes
-        if outcome.task.metrics[0] in outcome.scores
-    }
-    # Metrics of other scales meet here, so each enters as a share of its maximum.
-    means = aggregate(
-        suite, {name: scores.mean / scores.maximum for name, scores in headlines.items()}
-    )
-    intervals: dict[str, Interval | None] = {}
-    for category in means.categories:
-        intervals[category] = _mean_over(
-            [
-                _interval_of(headlines[task.name])
-                for task in suite.tasks
-                if task.category == category and task.name in headlines
-            ]
-        )
-    overall = _mean_over(
-        [part for name, part in intervals.items() if name not in suite.not_averaged]
-    )
-    return {
-        "categories": {
-            name: {"mean": mean, "interval": _pair(intervals[name])}
-            for name, mean in means.categories.items()
-        },
-        "average": {
-            "name": means.average_name,
-            "mean": means.average,
-            "interval": _pair(overall),
-            "missing": list(means.missing_categories),
-            "missing_tasks": list(means.missing_tasks),
-            "parts": dict(means.parts),
-        },
-    }
-
-
-def _mean_over(parts: Sequence[Interval | None]) -> Interval | None:
-    # A corpus-level metric has no score per sample, so a mean that holds one has no interval.
-    known = [part for part in parts if part is not None]
-    return mean_of(known) if known and len(known) == len(parts) else None
-
-
-def _pair(interval: Interval | None) -> list[float] | None:
-    return [interval.low, interval.high] if interval else None

@@ -24,6 +24,7 @@ from jaxllm.reporting.curves import chart_data
 from jaxllm.reporting.learned import RULE, average_difference, judge, reference_for
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.table import MISSING, score_table
+from jaxllm.reporting.without_overlap import Overlapping
 
 _CATEGORY_NAMES = {
     "CG": "code generation",
@@ -52,6 +53,7 @@ def render_page(
     left_out: Sequence[str] = (),
     scalars: Mapping[str, Sequence[Mapping[str, Any]]] | None = None,
     max_samples: int = DEFAULT_LIMIT,
+    overlapping: Overlapping | None = None,
 ) -> str:
     """The whole page as text.
 
@@ -59,6 +61,7 @@ def render_page(
         left_out: sentences on folders that could not be read; the page prints them.
         scalars: rows of training metrics by name of run, for the loss curve.
         max_samples: how many samples of each task the page carries.
+        overlapping: what `score_table` takes.
     """
     page = importlib.resources.files("jaxllm.reporting") / "page"
     scripts = [
@@ -71,7 +74,7 @@ def render_page(
     environment.filters |= {"score": _score, "signed": _signed, "percent": _percent}
     template = environment.from_string((page / "template.html").read_text(encoding="utf-8"))
     return template.render(
-        boards=[_board_view(board, scalars or {}, max_samples) for board in boards],
+        boards=[_board_view(board, scalars or {}, max_samples, overlapping) for board in boards],
         left_out=left_out,
         rule=RULE,
         right_from=RIGHT_FROM,
@@ -87,14 +90,17 @@ def render_page(
 
 
 def _board_view(
-    board: Board, scalars: Mapping[str, Sequence[Mapping[str, Any]]], max_samples: int
+    board: Board,
+    scalars: Mapping[str, Sequence[Mapping[str, Any]]],
+    max_samples: int,
+    overlapping: Overlapping | None,
 ) -> dict[str, Any]:
     charts = chart_data(board, scalars)
     tuned = board.having(TUNED)
     return {
         "title": board.title,
         "average": board.average,
-        "table": score_table(board),
+        "table": score_table(board, overlapping=overlapping),
         "steps": score_table(board, all_steps=True) if board.earlier else None,
         "tuned": [_tuned_view(board, run) for run in tuned],
         # The charts draw tuned runs in four colours in turn, and so do the marks beside names.

@@ -21,6 +21,7 @@ from jaxllm.reporting.boards import (
     steps_of,
 )
 from jaxllm.reporting.results import Result
+from jaxllm.reporting.without_overlap import Overlapping, without_overlap
 
 MISSING = "–"
 
@@ -59,20 +60,28 @@ class ScoreTable:
     footnotes: tuple[str, ...]
 
 
-def score_table(board: Board, *, all_steps: bool = False) -> ScoreTable:
-    """The board's runs as a table; with `all_steps` the earlier steps of each run too."""
+def score_table(
+    board: Board, *, all_steps: bool = False, overlapping: Overlapping | None = None
+) -> ScoreTable:
+    """The board's runs as a table; with `all_steps` the earlier steps of each run too.
+
+    With `overlapping` a second row below each run has its scores without those samples.
+    """
     runs = [
         result for run in board.runs for result in (steps_of(board, run) if all_steps else (run,))
     ]
     footnotes: list[str] = []
-    rows = tuple(
-        Row(label=board.label(run), role=role_of(run), cells=tuple(_cells(board, run, footnotes)))
-        for run in runs
-    )
+    rows = []
+    for run in runs:
+        label, role = board.label(run), role_of(run)
+        rows.append(Row(label=label, role=role, cells=tuple(_cells(board, run, footnotes))))
+        if overlapping is not None and (cleaned := without_overlap(run, overlapping)):
+            cells = tuple(_cells(board, cleaned.result, footnotes, note=cleaned.note))
+            rows.append(Row(label=f"{label}, without overlap", role=role, cells=cells))
     return ScoreTable(
         title=board.title,
         columns=(*((board.average,) if board.average else ()), *board.categories),
-        rows=rows,
+        rows=tuple(rows),
         footnotes=(*footnotes, *differing_conditions(board)),
     )
 
@@ -108,13 +117,15 @@ def _cell_text(cell: Cell) -> Text:
     return text
 
 
-def _cells(board: Board, run: Result, footnotes: list[str]) -> list[Cell]:
+def _cells(board: Board, run: Result, footnotes: list[str], *, note: str = "") -> list[Cell]:
+    """The cells of a row; the first has a footnote with `note` before its own."""
     cells = []
     if board.average:
-        cells.append(_cell(run.average, _what_it_lacks(board, run), footnotes))
+        cells.append(_cell(run.average, [note, _what_it_lacks(board, run)], footnotes))
     for category in board.categories:
         measured = run.categories.get(category, {})
-        cells.append(_cell(measured, _remarks(run, category, measured), footnotes))
+        notes = [*([] if cells else [note]), _remarks(run, category, measured)]
+        cells.append(_cell(measured, notes, footnotes))
     return cells
 
 
@@ -135,14 +146,14 @@ def _what_it_lacks(board: Board, run: Result) -> str:
     return "; ".join(notes)
 
 
-def _cell(measured: dict[str, Any], note: str, footnotes: list[str]) -> Cell:
-    marks: tuple[int, ...] = ()
-    if note:
+def _cell(measured: dict[str, Any], notes: Sequence[str], footnotes: list[str]) -> Cell:
+    marks = []
+    for note in filter(None, notes):
         if note not in footnotes:
             footnotes.append(note)
-        marks = (footnotes.index(note) + 1,)
+        marks.append(footnotes.index(note) + 1)
     low, high = measured.get("interval") or (None, None)
-    return Cell(mean=measured.get("mean"), low=low, high=high, marks=marks)
+    return Cell(mean=measured.get("mean"), low=low, high=high, marks=tuple(marks))
 
 
 def _remarks(run: Result, category: str, measured: dict[str, Any]) -> str:

@@ -34,7 +34,8 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("decode", "objectives", "tasks"),
     ("chat",),
     ("annotation", "evaluators", "judging", "reporting"),
-    ("defaults", "data_requests"),
+    ("contamination",),
+    ("defaults", "data_overlap", "data_requests"),
     _VERBS,
     ("cli",),
     ("__init__", "__main__"),
@@ -52,7 +53,7 @@ _BESIDE = {
     "judge": {"evaluate"},  # the judge of a model's answers is an evaluator like any other
 }
 # Rooms that are used where JAX is not wanted: not even through something that they import.
-_NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting", "annotation")
+_NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting", "annotation", "contamination")
 _FORBIDDEN = {"torch", "transformers", "tensorflow"}
 
 
