@@ -70,7 +70,7 @@ def train_config() -> ConfigDict:
             # Evaluators by name (see jaxllm.evaluators).
             "evals": {},
             "log_every": 10,
-            "open_groups": ("mixture", "evals", "evals.*", "model.architecture"),
+            "open_groups": ("mixture", "mixture.*", "evals", "evals.*", "model.architecture"),
         }
     )
 

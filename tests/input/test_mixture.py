@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import socket
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 
+from jaxllm.config import load_config
 from jaxllm.defaults import mixture_entry
 from jaxllm.errors import MissingData, UserError
 from jaxllm.input.mixture import read_held_out, read_mixture
@@ -146,6 +150,20 @@ def test_a_whole_number_may_stand_for_a_weight(config, tiny_tokenizer, tmp_path)
     assert _drawn(mixture) == {"a": 20, "b": 60}
 
 
+def test_any_field_of_an_entry_can_be_given_on_the_command_line(tmp_path) -> None:
+    file = tmp_path / "config.py"
+    file.write_text(
+        "from jaxllm.defaults import train_config\n"
+        "def get_config():\n"
+        "    config = train_config()\n"
+        "    config.mixture.a = dict(source='jsonl:a.jsonl')\n"
+        "    return config\n"
+    )
+    given = ["mixture.a.template=plain", "mixture.a.held_out=0.1", "mixture.a.shuffle=False"]
+    entry = load_config(file, given).mixture.a
+    assert (entry.template, entry.held_out, entry.shuffle) == ("plain", 0.1, False)
+
+
 def test_an_empty_mixture_and_no_length_of_the_run_are_told(
     config, tiny_tokenizer, tmp_path
 ) -> None:
@@ -156,3 +174,50 @@ def test_an_empty_mixture_and_no_length_of_the_run_are_told(
         config.mixture = {}
     with pytest.raises(UserError, match="mixture is empty"):
         read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+
+
+_ONE_OF_TWO_PROCESSES = """
+import sys
+import jax
+from jaxllm.defaults import mixture_entry, train_config
+from jaxllm.input import tokenize
+from jaxllm.input.mixture import read_mixture
+from jaxllm.text.tokenizer import load_tokenizer
+
+number, address, tokenizer, file, data_dir = sys.argv[1:]
+jax.distributed.initialize(address, 2, int(number))
+written = []
+write_tokens = tokenize.write_tokens
+
+def recorded(folder, parts):
+    written.append(folder.name)
+    write_tokens(folder, parts)
+
+tokenize.write_tokens = recorded
+config = train_config()
+config.template, config.epochs = "plain", 1.0
+for name in ("a", "b"):
+    config.mixture[name] = mixture_entry(f"jsonl:{file}", max_examples=10 + ord(name))
+plan = read_mixture(config, load_tokenizer(tokenizer), data_dir=data_dir).plan
+print(len(written), plan.digest)
+"""
+
+
+@pytest.mark.slow
+def test_processes_that_share_a_disk_tokenize_once(tiny_tokenizer_folder, tmp_path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    _write(tmp_path / "a.jsonl", 500)
+    paths = [str(tiny_tokenizer_folder), str(tmp_path / "a.jsonl"), str(tmp_path / "data")]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", _ONE_OF_TWO_PROCESSES, number, address, *paths],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in ("0", "1")
+    ]
+    (first, digest), (second, same) = (p.communicate()[0].split() for p in processes)
+    assert (first, second) == ("2", "0")
+    assert digest == same
