@@ -16,6 +16,7 @@ from jaxllm.errors import UserError
 from jaxllm.text.example import Message
 from jaxllm.text.spans import SpanWriter
 from jaxllm.text.special_tokens import SpecialTokens, unused_mark
+from jaxllm.text.tokenizer import Tokenizer
 
 
 def write_chatml(writer: SpanWriter, messages: Sequence[Message]) -> None:
@@ -62,20 +63,13 @@ def write_chat(
         {"role": message.role, "content": special.mask(text_with_context(message), mark)}
         for message in messages
     ]
-    names = {
-        f"{key}_token": name
-        for key in ("bos", "eos", "pad", "unk")
-        if (name := tokenizer.token_string(getattr(tokenizer, f"{key}_id"))) is not None
-    }
-    whose = f"the chat template of {tokenizer.name}"
-
-    def rendered(turns: Sequence[Mapping[str, str]], *, asks: bool) -> str:
-        values = {**names, **variables, "strftime_now": functools.partial(_strftime, date)}
-        return _render(source, turns, asks=asks, values=values, whose=whose)
-
+    rendered = functools.partial(
+        render_chat, tokenizer, source=source, date=date, variables=variables
+    )
     full = rendered(turns, asks=messages[-1].role == "user")
     # SmolLM2's bos is `<|im_start|>`: only a template that prints bos by its name opens with it.
-    writer.begins_with_bos = "bos_token" in source and full.startswith(names.get("bos_token", "\0"))
+    bos = tokenizer.token_string(tokenizer.bos_id)
+    writer.begins_with_bos = "bos_token" in source and bos is not None and full.startswith(bos)
     cursor, closed = 0, True
     for index, message in enumerate(messages):
         if message.role != "assistant":
@@ -83,9 +77,9 @@ def write_chat(
         prompt = rendered(turns[:index], asks=True)
         if not full.startswith(prompt) or len(prompt) < cursor:
             raise UserError(
-                f"{whose} writes the conversation before message {index} differently once the "
-                'answer follows, so prompts would not match what is trained; use "chatml" or '
-                '"llm_jp_3", or drop all but the last turn'
+                f"the chat template of {tokenizer.name} writes the conversation before message "
+                f"{index} differently once the answer follows, so prompts would not match what is "
+                'trained; use "chatml" or "llm_jp_3", or drop all but the last turn'
             )
         own = rendered(turns[: index + 1], asks=False)
         stop, closed = _answer_end(full, len(prompt), own, special)
@@ -95,6 +89,41 @@ def write_chat(
     writer.marked_text(full[cursor:], mark=mark)
     if messages[-1].role == "assistant" and not closed:
         writer.token(tokenizer.eos_id, trained=True)
+
+
+def render_chat(
+    tokenizer: Tokenizer,
+    turns: Sequence[Mapping[str, str]],
+    *,
+    source: str,
+    asks: bool,
+    date: str,
+    variables: Mapping[str, Any],
+) -> str:
+    """The text of the Jinja template `source` for turns of `role` and `content`.
+
+    With `asks` the beginning of the next answer is printed too.
+
+    Raises UserError where the template refuses the turns.
+    """
+    names = {
+        f"{key}_token": name
+        for key in ("bos", "eos", "pad", "unk")
+        if (name := tokenizer.token_string(getattr(tokenizer, f"{key}_id"))) is not None
+    }
+    values = {**names, **variables, "strftime_now": functools.partial(_strftime, date)}
+    try:
+        return _compiled(source).render(
+            messages=list(turns),
+            tools=None,
+            documents=None,
+            add_generation_prompt=asks,
+            **values,
+        )
+    except (jinja2.TemplateError, TypeError, ValueError) as error:
+        raise UserError(
+            f"the chat template of {tokenizer.name} refuses these messages: {error}"
+        ) from None
 
 
 def text_with_context(message: Message) -> str:
@@ -119,26 +148,6 @@ def _answer_end(full: str, start: int, own: str, special: SpecialTokens) -> tupl
     shared = next(i for i, (a, b) in enumerate(zip(full, own, strict=False)) if a != b)
     end = next((end for _, end in found if end > shared), None)
     return (len(full), False) if end is None else (end, True)
-
-
-def _render(
-    source: str,
-    turns: Sequence[Mapping[str, str]],
-    *,
-    asks: bool,
-    values: Mapping[str, Any],
-    whose: str,
-) -> str:
-    try:
-        return _compiled(source).render(
-            messages=list(turns),
-            tools=None,
-            documents=None,
-            add_generation_prompt=asks,
-            **values,
-        )
-    except (jinja2.TemplateError, TypeError, ValueError) as error:
-        raise UserError(f"{whose} refuses these messages: {error}") from None
 
 
 class _GenerationBlock(jinja2.ext.Extension):

@@ -17,8 +17,8 @@ class HFTokenizer(Tokenizer):
     """A tokenizer.json with the settings beside it.
 
     Special are its added tokens marked so, those of tokenizer_config.json, and the tokens either
-    file names as bos, eos, pad or unk. Whether it adds bos is what tokenizer_config.json says,
-    or else what the file's own post-processor does.
+    file names as bos, eos, pad or unk. Whether it adds bos and eos is what tokenizer_config.json
+    says, or else what the file's own post-processor does.
     """
 
     file_name = "tokenizer.json"
@@ -41,10 +41,12 @@ class HFTokenizer(Tokenizer):
         bos_id = named("bos_token")
         config_eos = settings.stop_ids[0] if settings.stop_ids else None
         eos_id = first_known(named("eos_token"), config_eos)
-        adds_bos = settings.add_bos_token
+        adds_bos, adds_eos = settings.add_bos_token, settings.add_eos_token
+        processed = self._tokenizer.encode("a", add_special_tokens=True).ids
         if adds_bos is None:
-            processed = self._tokenizer.encode("a", add_special_tokens=True).ids
             adds_bos = bos_id is not None and processed[:1] == [bos_id]
+        if adds_eos is None:
+            adds_eos = processed[-1:] == [eos_id]
         super().__init__(
             name=name,
             special=special,
@@ -55,6 +57,7 @@ class HFTokenizer(Tokenizer):
             pad_id=named("pad_token"),
             unk_id=named("unk_token"),
             adds_bos=adds_bos,
+            adds_eos=adds_eos,
             prefix_after_special=bare is not None and not _prefixes_first_only(description),
         )
         # Something ordinary to stand in front of a continuation when it is decoded.

@@ -63,6 +63,7 @@ class SentencePieceTokenizer(Tokenizer):
             pad_id=first_known(named("pad_token"), self._processor.pad_id()),
             unk_id=first_known(named("unk_token"), self._processor.unk_id()),
             adds_bos=adds_bos,
+            adds_eos=bool(settings.add_eos_token),
             prefix_after_special=self._adds_prefix and settings.config.get("legacy") is not False,
         )
 

@@ -24,7 +24,7 @@ class Tokenizer(abc.ABC):
       vocab_size: the largest id plus one; a model's embedding may have more rows.
       bos_id, eos_id, pad_id, unk_id: ids, None where the tokenizer has none. `eos_id` is always
         there, and `pad_id` falls back to it.
-      adds_bos: whether the model's own tokenizer puts bos before a text.
+      adds_bos, adds_eos: whether the model's own tokenizer puts bos before a text, eos behind it.
       chat_template: the Jinja source shipped with the tokenizer, or None.
       extra_stop_ids: further ids that end an answer, from generation_config.json.
       special: the special tokens by name and id.
@@ -43,6 +43,7 @@ class Tokenizer(abc.ABC):
         pad_id: int | None,
         unk_id: int | None,
         adds_bos: bool,
+        adds_eos: bool = False,
         prefix_after_special: bool,
     ):
         self.name = name
@@ -53,6 +54,7 @@ class Tokenizer(abc.ABC):
         self.pad_id = eos_id if pad_id is None else pad_id
         self.unk_id = unk_id
         self.adds_bos = adds_bos and bos_id is not None
+        self.adds_eos = adds_eos
         self.prefix_after_special = prefix_after_special
         self.chat_template = settings.chat_template
         self.extra_stop_ids = tuple(
@@ -144,6 +146,7 @@ class Tokenizer(abc.ABC):
         config: dict[str, Any] = {
             **self._config,
             "add_bos_token": self.adds_bos,
+            "add_eos_token": self.adds_eos,
             "added_tokens_decoder": {
                 **self._config.get("added_tokens_decoder", {}),
                 **{str(i): self._added_token(name) for i, name in self.special.names.items()},

@@ -31,6 +31,11 @@ class TokenizerSettings:
     def add_bos_token(self) -> bool | None:
         return self.config.get("add_bos_token")
 
+    @property
+    def add_eos_token(self) -> bool | None:
+        # transformers takes either setting as saying what of both is wanted.
+        return self.config.get("add_eos_token", None if self.add_bos_token is None else False)
+
 
 def read_settings(folder: epath.Path) -> TokenizerSettings:
     """Reads the files beside a tokenizer; each of them may be missing.

@@ -105,7 +105,7 @@ def test_a_sentencepiece_folder_takes_its_names_from_the_files(tokenizers_dir, t
 def test_a_tokenizer_json_agrees_with_its_own_library(tokenizers_dir, folder):
     tokenizer = load_tokenizer(tokenizers_dir / "hf" / folder)
     assert _ids(tokenizer) == tuple(V2.values())
-    assert not tokenizer.adds_bos
+    assert (tokenizer.adds_bos, tokenizer.adds_eos) == (False, True)
     library = tokenizers.Tokenizer.from_file(str(tokenizers_dir / "hf" / folder / "tokenizer.json"))
     for text in ["吾輩は猫である。", " a\n b", "前<EOD|LLM-jp>\n後<s|LLM-jp> x", "", "😀\t1,234"]:
         expected = library.encode(text, add_special_tokens=False).ids

@@ -4,8 +4,10 @@ import json
 import shutil
 
 import pytest
+import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tokenizers import processors
 
 from jaxllm.errors import UserError
 from jaxllm.text.tokenizer import load_tokenizer
@@ -93,6 +95,25 @@ def test_llama_3_style_folder(bos_folder):
     assert (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id) == (0, 2, 2)
     assert tokenizer.adds_bos
     assert tokenizer.chat_template.startswith("{{ bos_token }}")
+
+
+def test_eos_behind_a_text_is_told_and_never_added(byte_level_folder, tmp_path):
+    shutil.copytree(byte_level_folder, tmp_path, dirs_exist_ok=True)
+    path = tmp_path / "tokenizer.json"
+    library = tokenizers.Tokenizer.from_file(str(path))
+    library.post_processor = processors.TemplateProcessing(
+        single="$A <|im_end|>", special_tokens=[("<|im_end|>", 2)]
+    )
+    library.save(str(path))
+    tokenizer = load_tokenizer(tmp_path)
+    assert tokenizer.adds_eos
+    assert tokenizer.encode("猫")[-1] != tokenizer.eos_id
+    tokenizer.save(tmp_path / "saved")
+    assert load_tokenizer(tmp_path / "saved").adds_eos
+    # In transformers one of the two settings overrules the file's post-processor.
+    config = {"eos_token": "<|im_end|>", "add_bos_token": False}
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps(config))
+    assert not load_tokenizer(tmp_path).adds_eos
 
 
 def test_tokenizer_json_comes_before_the_sentencepiece_model(
