@@ -57,7 +57,7 @@ class _Ready:
     packed: KeyValues
     row: int  # of it, and where in the row its tokens start
     start: int
-    reach: int
+    longest: int  # of those beside it, padded
     token: int
     logprob: float
 
@@ -179,7 +179,7 @@ class Generation:
                     packed=layers,
                     row=row,
                     start=start,
-                    reach=plan.reach,
+                    longest=plan.longest,
                     token=int(tokens[number]),
                     logprob=float(logprobs[number]),
                 )
@@ -224,7 +224,7 @@ class Generation:
         if not chosen:
             return
         live = [entry for entry in self._rows if entry is not None]
-        longest = max([*(e.item.own for e in live), *(e.reach for e in chosen)])
+        longest = max([*(e.item.own for e in live), *(e.longest for e in chosen)])
         needed = size_bucket(longest, _SLOT_PARTS)
         have = num_slots(slots.prompts)
         if needed > have or needed <= have * _SHRINK_BELOW:
@@ -249,7 +249,7 @@ class Generation:
             empty_slots(
                 runtime.config,
                 rows=rows,
-                prompt_slots=size_bucket(self._ready[0].reach, _SLOT_PARTS),
+                prompt_slots=size_bucket(self._ready[0].longest, _SLOT_PARTS),
                 ring_slots=ring_slots,
                 num_end_ids=self._num_end_ids,
                 cache_dtype=runtime.cache_dtype,
@@ -298,7 +298,7 @@ class Generation:
             taken,
             jnp.int32(len(group)),
             sampling,
-            reach=entries[0].reach,
+            longest=entries[0].longest,
         )
 
     def _decode(self) -> list[Generated]:

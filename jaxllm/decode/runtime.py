@@ -154,7 +154,7 @@ class Runtime:
                 starts[row, start:end] = start
                 picks[row] += range(end - (wanted[item.index] if wanted else 1), end)
                 start = end
-        picked = np.zeros((rows, size_bucket(max(map(len, picks)), 4)), np.int32)
+        picked = np.zeros((rows, size_bucket(max(map(len, picks)), 1)), np.int32)
         for row, places in enumerate(picks):
             picked[row, : len(places)] = places
         self.stats.own_tokens += sum(item.own for item in plan.items)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from jaxllm.decode.prefixes import PrefixGroup, group_by_prefix
 
 _SMALLEST = 16
+_SMALLEST_REACH = 128
 # How many waiting items are looked through for one that fills the gap of a row.
 _LOOKAHEAD = 512
 
@@ -53,9 +54,14 @@ class PackedPlan:
         return {item.index for item in self.items}
 
     @property
-    def reach(self) -> int:
-        """How far back a token may look for those of its item: the padded size of the longest."""
+    def longest(self) -> int:
+        """The padded size of the longest item."""
         return size_bucket(max(item.own for item in self.items), 4)
+
+    @property
+    def reach(self) -> int:
+        """How far back a token may look for those of its item; coarse, for few programs."""
+        return max(_SMALLEST_REACH, self.longest)
 
 
 def make_schedule(

@@ -110,7 +110,7 @@ def empty_slots(
     )
 
 
-@functools.partial(jax.jit, static_argnames=("reach",), donate_argnames=("slots",))
+@functools.partial(jax.jit, static_argnames=("longest",), donate_argnames=("slots",))
 def take_rows(
     slots: Slots,
     packed: KeyValues,
@@ -118,16 +118,16 @@ def take_rows(
     count: jax.Array,
     sampling: SamplingState | None,
     *,
-    reach: int,
+    longest: int,
 ) -> Slots:
     """Puts the first `count` of `taken` into their slots, with their keys from a packed prefill.
 
-    No item has more than `reach` of them; there are so many prompt slots at least.
+    No item has more than `longest` of them; there are so many prompt slots at least.
     """
 
     def copy(index: jax.Array, prompts: KeyValues) -> KeyValues:
         def copied(cache: jax.Array, new: jax.Array, axis: int) -> jax.Array:
-            part = _from(new, taken.row[index], taken.start[index], reach, axis)
+            part = _from(new, taken.row[index], taken.start[index], longest, axis)
             return jax.lax.dynamic_update_slice(cache, part, (taken.slot[index], 0, 0, 0))
 
         return [
