@@ -109,6 +109,20 @@ def test_nothing_changes_with(config, tmp_path, changes, monkeypatch, request):
     _assert_close(_log(tmp_path / "one"), _log(tmp_path / "other"))
 
 
+def test_the_reference_of_adapters_is_the_model_without_them(config, tiny_run, tmp_path):
+    config.init_from = str(tiny_run)
+    config.lora.update(rank=4, alpha=8.0, dropout=0.5)  # nothing is dropped all the same
+    config.optimizer.peak_lr = 1e-2
+    config.steps = 6
+    for reference in ("cached", "live"):
+        config.dpo.reference = reference
+        train_verb.train(config, tmp_path / reference)
+    cached, live = (_log(tmp_path / reference) for reference in ("cached", "live"))
+    _assert_close(cached, live)
+    assert cached[0]["rewards/margins"] == pytest.approx(0, abs=1e-5)
+    assert cached[-1]["rewards/margins"] > 0.1
+
+
 def test_the_reference_is_asked_once(config, tmp_path, monkeypatch):
     train_verb.train(config, tmp_path / "one")
     (kept,) = (tmp_path / "data" / "cache").glob("reference-*.npy")
