@@ -51,6 +51,8 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str
             clauses.append(f"{group} is new")
         elif group not in groups_after:
             clauses.append(f"{group} is gone")
+        elif _is_cause(name) and f"input.{_field(name)}" in names:
+            continue  # told once for all sources
         elif _field(name) != _TOKENS:
             was, now = _shown(before.get(name)), _shown(after.get(name))
             clauses.append(f"{name} was {was} and is {now}")

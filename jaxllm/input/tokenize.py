@@ -92,7 +92,7 @@ def tokenize(
     if max_length is not None and max_length < 2:
         raise UserError(f"max_length is {max_length}; an example needs at least 2 tokens")
     if not 0 <= held_out < 1:
-        raise UserError(f"held_out is {held_out}; it is a share, such as 0.05")
+        raise UserError(f"{name}: held_out is {held_out}; it is a share, such as 0.05")
     render = _Render(
         template=template,
         tokenizer=tokenizer,

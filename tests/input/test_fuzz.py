@@ -25,6 +25,15 @@ _TRAINED = "trained"
 _AT_A_LINE = re.compile(r".*a\.jsonl, line (\d+): .+", re.DOTALL)
 _OF_THE_WHOLE = ("holds no example", "has a token to train on")
 
+
+def _turns(pairs) -> list[dict[str, str]]:
+    return [
+        {"role": role, "content": text}
+        for pair in pairs
+        for role, text in zip(("user", "assistant"), pair, strict=True)
+    ]
+
+
 _TEXT = st.one_of(
     st.text(max_size=12),
     st.sampled_from(
@@ -36,6 +45,10 @@ _TEXT = st.one_of(
     st.sampled_from(
         ["\n\n### 応答:\n", "### 指示:", "a" * 100_000, "漢" * 100_000, "あ い\n" * 25_000]
     ),
+)
+_GOOD_TEXT = st.one_of(
+    st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12).filter(str.strip),
+    st.sampled_from(["猫は？", "\0", "a\u2028b", "\ufeff猫", "</s>", "e\u0301", "漢" * 100_000]),
 )
 _VALUE = st.recursive(
     st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), _TEXT),
@@ -52,12 +65,13 @@ _TURN = st.one_of(
     st.fixed_dictionaries({"from": st.sampled_from(["human", "gpt", "?"]), "value": _TEXT}),
     _VALUE,
 )
-_IN_ORDER = st.lists(st.tuples(_TEXT, _TEXT), min_size=1, max_size=3).map(
-    lambda pairs: [
-        {"role": role, "content": text}
-        for pair in pairs
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
+_IN_ORDER = st.lists(st.tuples(_TEXT, _TEXT), min_size=1, max_size=3).map(_turns)
+_GOOD_RECORD = st.one_of(
+    st.fixed_dictionaries({"instruction": _GOOD_TEXT, "output": _GOOD_TEXT}),
+    st.fixed_dictionaries({"prompt": _GOOD_TEXT, "completion": _GOOD_TEXT}),
+    st.lists(st.tuples(_GOOD_TEXT, _GOOD_TEXT), min_size=1, max_size=3).map(
+        lambda pairs: {"messages": _turns(pairs)}
+    ),
 )
 _RECORD = st.one_of(
     st.fixed_dictionaries({"messages": st.one_of(_IN_ORDER, st.lists(_TURN, max_size=4), _VALUE)}),
@@ -104,7 +118,10 @@ def _line(draw) -> bytes:
             return line
 
 
-_FILE = st.lists(_line(), min_size=1, max_size=5).flatmap(
+_GOOD_LINE = st.tuples(_GOOD_RECORD, st.booleans()).map(
+    lambda pair: json.dumps(pair[0], ensure_ascii=pair[1]).encode()
+)
+_FILE = st.lists(st.one_of(_GOOD_LINE, _GOOD_LINE, _line()), min_size=1, max_size=5).flatmap(
     lambda lines: st.sampled_from([b"\n", b"\r\n"]).map(lambda end: end.join(lines))
 )
 

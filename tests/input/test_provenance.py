@@ -37,6 +37,17 @@ def test_other_tokens_are_explained_by_what_they_are_made_from() -> None:
     assert unexplained.startswith("the tokens of mixture.a are others, of the same data")
 
 
+def test_what_the_config_sets_for_all_sources_is_told_once() -> None:
+    before = _PARTS | {"mixture.a.max_length": 513, "mixture.b.max_length": 513}
+    after = before | {
+        "input.max_length": 256,
+        "mixture.a.max_length": 257,
+        "mixture.a.tokens": "e" * 64,
+        "mixture.b.max_length": 257,
+    }
+    assert differences(before, after) == ["input.max_length was 512 and is 256"]
+
+
 def test_a_source_that_came_or_went_is_told_once() -> None:
     without = {name: value for name, value in _PARTS.items() if not name.startswith("mixture.b.")}
     assert differences(without, _PARTS) == ["mixture.b is new"]
