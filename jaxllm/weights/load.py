@@ -196,7 +196,7 @@ def _load_peft(
         revision=found.adapter.revision,
         needs_tokenizer=needs_tokenizer and found.tokenizer is None,
     )
-    lora, adapters = found.adapter.read(base.config)
+    lora, adapters = found.adapter.read(base.config, base.params)
     target, _ = partition(_placed(base.config.replace(lora=lora), mesh), is_adapter)
     layout = jax.tree.map(lambda leaf: leaf.sharding, target)
     merge_into(base.params, jax.device_put(adapters, layout), lora)

@@ -28,6 +28,7 @@ from jaxllm.weights.whole_folder import whole_folder
 CONFIG = "adapter_config.json"
 _WEIGHTS = "adapter_model.safetensors"
 _PREFIX = "base_model.model."
+_BASE_LAYER = ".base_layer.weight"
 _READ = frozenset(
     "base_model_name_or_path bias lora_alpha lora_dropout peft_type r revision use_rslora".split()
 )
@@ -65,13 +66,14 @@ class PeftFolder:
             raise UserError(f"{self.folder} has no {_WEIGHTS}; save the adapter as safetensors")
         self._file = SafetensorsFile(self.folder / _WEIGHTS)
 
-    def read(self, config: ModelConfig) -> tuple[LoraConfig, Params]:
-        """The adapters on a base model of `config`, numpy arrays; layers without one have zeros.
+    def read(self, config: ModelConfig, params: Params) -> tuple[LoraConfig, Params]:
+        """The adapters on a base model, numpy arrays; layers without one have zeros.
 
         Raises:
             UserError: the adapters do not fit this base model.
         """
         pairs = _pairs(self._file)
+        self._check_base_layers(params)
         places = {
             name.format(layer=layer): (ours, layer)
             for ours, name in lora_modules(config).items()
@@ -111,6 +113,21 @@ class PeftFolder:
                 adapter = {key: adapter}
             params = combine(params, adapter)
         return lora, params
+
+    def _check_base_layers(self, params: Params) -> None:
+        # PEFT writes the base model's embeddings beside adapters on them: copies, unless the
+        # vocabulary was changed.
+        for name in self._file.tensors:
+            if not name.endswith(_BASE_LAYER):
+                continue
+            own = self._file.read(name)
+            is_head = name == f"{_PREFIX}lm_head{_BASE_LAYER}"
+            base = np.asarray(params["head"]["kernel"].T if is_head else params["embed"]["tokens"])
+            if own.shape != base.shape or not np.array_equal(own.astype(base.dtype), base):
+                raise UserError(
+                    f"{self.folder}: {name} is not the base model's; merge the adapter with PEFT's "
+                    "merge_and_unload and load the merged model"
+                )
 
     def _check_shapes(self, module: str, pair: Mapping[str, str], adapter: Params) -> None:
         (rank, size_in), (size_out, _) = (self._file.tensors[pair[part]].shape for part in "ab")
@@ -208,6 +225,8 @@ def _pairs(file: SafetensorsFile) -> dict[str, dict[str, str]]:
     """Module name in the base model -> names of its A [r, in] and B [out, r], as `a` and `b`."""
     found: dict[str, dict[str, str]] = {}
     for name in file.tensors:
+        if name.endswith(_BASE_LAYER):
+            continue
         match = re.fullmatch(
             re.escape(_PREFIX) + r"(.+)\.lora_(?:embedding_)?(A|B)(?:\.default)?(?:\.weight)?", name
         )

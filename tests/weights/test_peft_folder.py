@@ -170,7 +170,7 @@ def test_adapters_come_back_as_they_were_written(name, targets, modules, names, 
     assert fields["fan_in_fan_out"] == name.startswith("gpt2")
     stored = load_file(tmp_path / "out" / "adapter_model.safetensors")
     assert {f"base_model.model.{tensor}" for tensor in names} <= set(stored)
-    read_lora, read = PeftFolder(tmp_path / "out").read(base.config)
+    read_lora, read = PeftFolder(tmp_path / "out").read(base.config, base.params)
     assert read_lora == lora
     assert leaf_names(read) == leaf_names(adapters)
     jax.tree.map(np.testing.assert_array_equal, read, adapters)
@@ -182,6 +182,21 @@ def test_embeddings_that_are_the_head_too_are_not_adapted(tiny, tmp_path):
 
     with pytest.raises(UserError, match="adapts lm_head, which is no layer"):
         load_model(tmp_path / "lora")
+
+
+@pytest.mark.parametrize("changed", [False, True])
+def test_embeddings_that_peft_wrote_beside_must_be_the_base_models(changed, tiny, tmp_path):
+    base = tiny.write_folder(tmp_path / "base", "llama", "bfloat16")
+    tensors = write_adapter(tmp_path / "lora", base, {"lm_head": (61, 32)})
+    head = load_model(base).params["head"]["kernel"].T.astype(np.float32)
+    tensors["base_model.model.lm_head.base_layer.weight"] = np.asarray(head) + changed
+    save_file(tensors, tmp_path / "lora" / "adapter_model.safetensors")
+
+    if changed:
+        with pytest.raises(UserError, match=r"lm_head\.base_layer\.weight is not the base model's"):
+            load_model(tmp_path / "lora")
+    else:
+        assert load_model(tmp_path / "lora").num_params == load_model(base).num_params
 
 
 def test_a_rank_that_contradicts_the_options_is_told(tiny, tmp_path):
