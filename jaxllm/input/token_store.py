@@ -15,7 +15,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from etils import epath
@@ -41,7 +41,9 @@ def write_tokens(folder: epath.Path, parts: Iterable[TokenPart]) -> None:
             _remove_stale(folder.parent)
             unfinished.mkdir(parents=True)
             stack.callback(_remove, unfinished)
-            files = {name: stack.enter_context((unfinished / name).open("wb")) for name in _DTYPES}
+            files = {name: (unfinished / name).open("wb") for name in _DTYPES}
+        for file in files.values():
+            stack.callback(_close, file)
         digests = {name: hashlib.sha256() for name in _DTYPES}
         counts = TokenizeCounts(read=0, kept=0, truncated=0, dropped_long=0, dropped_untrained=0)
         example_ids: list[str] = []
@@ -106,8 +108,14 @@ def _explained(cache: epath.Path) -> Iterator[None]:
                 f"{elsewhere}"
             ) from error
         raise UserError(
-            f"tokens cannot be kept in {cache} ({error}): let me write there, {elsewhere}"
+            f"tokens cannot be kept in {cache} ({error}): make it writable, {elsewhere}"
         ) from error
+
+
+def _close(file: IO[bytes]) -> None:
+    """Closes a file of which nothing is wanted any more, be it that its last bytes find no room."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _remove_stale(cache: epath.Path) -> None:

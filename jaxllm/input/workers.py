@@ -114,7 +114,11 @@ def serve() -> None:
             item = pickle.load(sys.stdin.buffer)
         except EOFError:
             return
-        _send(results, pickle.dumps(_outcome(function, item), protocol=pickle.HIGHEST_PROTOCOL))
+        outcome = pickle.dumps(_outcome(function, item), protocol=pickle.HIGHEST_PROTOCOL)
+        try:
+            _send(results, outcome)
+        except BrokenPipeError:
+            os._exit(1)  # the parent is gone, and nobody is left to be told
 
 
 def _outcome(function: Callable[[Any], Any], item: Any) -> tuple[bool, Any]:

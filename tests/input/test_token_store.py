@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import time
 
@@ -89,27 +90,27 @@ def test_an_error_on_the_way_leaves_nothing_behind(folder) -> None:
     assert not list(folder.parent.iterdir())
 
 
-class _FullDisk:
+class _FullDisk(io.RawIOBase):
     """A file on a disk that takes no more bytes."""
 
     def __init__(self, code: int) -> None:
         self.code = code
 
-    def write(self, data) -> None:
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data) -> int:
         raise OSError(self.code, os.strerror(self.code))
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exception) -> None:
-        pass
 
 
 @pytest.mark.parametrize(
     ("code", "reason"), [(errno.ENOSPC, "is full.*data_dir"), (errno.EIO, "cannot be kept in")]
 )
 def test_a_disk_that_takes_no_more_is_told(folder, monkeypatch, code, reason) -> None:
-    monkeypatch.setattr(type(folder), "open", lambda path, mode: _FullDisk(code))
+    # Buffered as a real one is: bytes that find no room are tried once more when it is closed.
+    monkeypatch.setattr(
+        type(folder), "open", lambda path, mode: io.BufferedWriter(_FullDisk(code), 64)
+    )
     with pytest.raises(UserError, match=reason):
         write_tokens(folder, _PARTS)
     assert not list(folder.parent.iterdir())
