@@ -26,6 +26,8 @@ class Message:
 
 # The two answers of a preference, the better one first.
 _PREFERENCES = (("chosen", "rejected"), ("chosen_response", "rejected_response"))
+# Where other records have theirs.
+_ANSWERS = {"messages", "conversations", "output", "completion", "text"}
 # ShareGPT's names of the roles.
 _SPEAKERS = {"human": "user", "gpt": "assistant"}
 
@@ -59,6 +61,9 @@ def example_from_record(record: Mapping[str, Any], *, id: str) -> Example:
     for chosen, rejected in _PREFERENCES:
         if chosen in record and rejected in record:
             return _preference(record, chosen, rejected, id)
+        if (chosen in record or rejected in record) and not _ANSWERS & record.keys():
+            there, missing = (chosen, rejected) if chosen in record else (rejected, chosen)
+            raise UserError(f"`{missing}` is missing beside `{there}`")
     for field in ("messages", "conversations"):
         if field in record:
             return Example(id=id, messages=_conversation(record[field], field))

@@ -116,6 +116,8 @@ def _turns(*roles):
         (_turns("user", "user"), r"messages\[1\]"),
         (_turns("user", "assistant", "system"), r"messages\[2\]"),
         (_turns("user"), "not with an answer"),
+        ({"prompt": "問い", "chosen": "良い"}, "`rejected` is missing beside `chosen`"),
+        ({"prompt": "問い", "rejected": "悪い"}, "`chosen` is missing beside `rejected`"),
         (_TEXTS, "nothing says what `chosen` answers"),
         ({**_turns("user", "assistant"), **_TEXTS}, "to be answered"),
         ({"prompt": "問い", "chosen": "", "rejected": "悪い"}, "`chosen` is empty"),
