@@ -39,8 +39,8 @@ def _assert_same_run(workdir: Path, whole: Path) -> None:
     assert jax.tree.all(jax.tree.map(np.array_equal, _params(workdir), _params(whole)))
 
 
-@pytest.mark.smoke
-def test_resume_bit_exact(tiny_train_config, tiny_run, tmp_path, monkeypatch):
+def _train_with_interruptions(config, workdir: Path, monkeypatch) -> None:
+    """From the start to step 6 (a checkpoint at 4), then to 10 (one at 8), then to the end."""
     make_train_step = train_verb.make_train_step
 
     def interrupted_after(num_steps):
@@ -56,18 +56,32 @@ def test_resume_bit_exact(tiny_train_config, tiny_run, tmp_path, monkeypatch):
 
         return make
 
-    # From the start to step 6 (a checkpoint at 4), then to step 10 (one at 8), then to the end.
     for num_steps in (6, 6):
         monkeypatch.setattr(train_verb, "make_train_step", interrupted_after(num_steps))
         with pytest.raises(KeyboardInterrupt):
-            train_verb.train(tiny_train_config, tmp_path)
-    assert len(list((tmp_path / "metrics").iterdir())) == 2
+            train_verb.train(config, workdir)
+    assert len(list((workdir / "metrics").iterdir())) == 2
     monkeypatch.setattr(train_verb, "make_train_step", make_train_step)
-    train_verb.train(tiny_train_config, tmp_path)
+    train_verb.train(config, workdir)
+
+
+@pytest.mark.smoke
+def test_resume_bit_exact(tiny_train_config, tiny_run, tmp_path, monkeypatch):
+    _train_with_interruptions(tiny_train_config, tmp_path, monkeypatch)
     rows = [len(path.read_text().splitlines()) for path in sorted((tmp_path / "metrics").iterdir())]
     assert [row["step"] for row in _log(tmp_path)] == list(range(1, 13))
     assert sum(rows) > 12, "some steps were written twice"
     _assert_same_run(tmp_path, tiny_run)
+
+
+def test_resume_bit_exact_with_adapters(tiny_train_config, tiny_run, tmp_path, monkeypatch):
+    tiny_train_config.init_from = str(tiny_run)
+    tiny_train_config.lora.update(rank=4, dropout=0.3, base="int8")
+    train_verb.train(tiny_train_config, tmp_path / "whole")
+    _train_with_interruptions(tiny_train_config, tmp_path / "parts", monkeypatch)
+    _assert_same_run(tmp_path / "parts", tmp_path / "whole")
+    base = load_model(tiny_run).params
+    assert not jax.tree.all(jax.tree.map(np.array_equal, _params(tmp_path / "whole"), base))
 
 
 def _start(config: Path, workdir: Path) -> subprocess.Popen:
