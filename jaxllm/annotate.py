@@ -24,6 +24,7 @@ _EXAMPLES = """\
 QUESTIONS is a JSONL file of `jaxllm generate` requests ({"id", "prompt"} or {"id", "messages"}) or
 of FastChat questions; ANSWERS one that `jaxllm generate` wrote, or FastChat's model answers.
 
+examples:
   jaxllm annotate new runs/people --questions=in.jsonl --answers=base=b.jsonl --answers=sft=s.jsonl
   jaxllm annotate code runs/people aiko ben       # a login code for each
   jaxllm annotate serve runs/people               # http://127.0.0.1:8765

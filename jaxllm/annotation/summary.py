@@ -35,9 +35,10 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     how long one took. Raises UserError without ratings or for both kinds of study at once.
     """
     kinds = {record["kind"] for record in records if record["ratings"]}
-    if len(kinds) != 1:
-        what = "rating and pairwise studies together" if kinds else "no rating"
-        raise UserError(f"{what}: there is nothing to sum up")
+    if not kinds:
+        raise UserError("nothing has been rated yet")
+    if len(kinds) > 1:
+        raise UserError("these are ratings and comparisons together: sum up each kind by itself")
     (kind,) = kinds
     on_axis = _rating_axis if kind == "rating" else _pairwise_axis
     axes = [axis for axis in AXES if any(axis in record["ratings"] for record in records)]

@@ -25,7 +25,7 @@ def render(summary: Mapping[str, Any]) -> RenderableType:
         *models(summary["axes"]),
         Text(_NOTES[summary["kind"]]),
         Text(),
-        _agreement(summary["axes"]),
+        *_agreement(summary["axes"]),
         Text(),
         _annotators(summary["annotators"]),
     )
@@ -37,10 +37,13 @@ def _ratings(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
         found = [axis["models"].get(model) for axis in axes.values()]
         table.add_row(Text(model), *(_estimate(estimate, digits=2) for estimate in found))
     yield table
-    for axis, summary in axes.items():
-        count = sum(model["num_cannot_judge"] for model in summary["models"].values())
-        if count:
-            yield Text(f"{axis}: “cannot judge” {count} times, left out")
+    counts = {
+        axis: sum(model["num_cannot_judge"] for model in summary["models"].values())
+        for axis, summary in axes.items()
+    }
+    left_out = [f"{axis} {count}" for axis, count in counts.items() if count]
+    if left_out:
+        yield Text(f"“cannot judge”, left out: {', '.join(left_out)}")
 
 
 def _win_rates(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
@@ -60,7 +63,7 @@ def _win_rates(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
                 f" comparisons (95 %: {first['low']:.0%} to {first['high']:.0%})"
             )
         if summary["num_cannot_judge"]:
-            yield Text(f"“cannot judge” {summary['num_cannot_judge']} times, left out")
+            yield Text(f"“cannot judge”, left out: {summary['num_cannot_judge']}")
 
 
 def _won(won: Mapping[str, Any]) -> list[Text]:
@@ -68,26 +71,30 @@ def _won(won: Mapping[str, Any]) -> list[Text]:
     return [_estimate(won, digits=3), *counts]
 
 
-def _agreement(axes: Mapping[str, Any]) -> RenderableType:
+def _agreement(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
+    found = [summary["agreement"] for summary in axes.values()]
     table = _table("agreement", *axes)
-    found = {axis: summary["agreement"] for axis, summary in axes.items()}
-    level = next(iter(found.values()))["level"]
     table.add_row(
-        Text(f"Krippendorff's alpha, {level}"),
-        *(_number(agreement["krippendorff_alpha"]) for agreement in found.values()),
+        Text("all"), *(_of_shared(of["krippendorff_alpha"], of["num_shared"]) for of in found)
     )
-    kappa = "Cohen's kappa" if level == "nominal" else "Cohen's kappa, quadratic"
-    pairs = [
-        {tuple(pair["annotators"]): pair for pair in agreement["pairs"]}
-        for agreement in found.values()
-    ]
+    pairs = [{tuple(pair["annotators"]): pair for pair in of["pairs"]} for of in found]
     for names in sorted({names for of_axis in pairs for names in of_axis}):
-        row = [of_axis.get(names, {}) for of_axis in pairs]
-        label = f"{kappa}: {' and '.join(names)}"
-        table.add_row(Text(label), *(_number(pair.get("cohen_kappa")) for pair in row))
-    shared = [str(agreement["num_shared"]) for agreement in found.values()]
-    table.add_row(Text("rated by two or more"), *shared)
-    return table
+        cells = [
+            _of_shared(pair["cohen_kappa"], pair["num_shared"]) if pair else _MISSING
+            for pair in (of_axis.get(names) for of_axis in pairs)
+        ]
+        table.add_row(Text(", ".join(names)), *cells)
+    yield table
+    level = found[0]["level"]
+    weights = "quadratic weights" if level == "ordinal" else "no weights"
+    yield Text(
+        f"Krippendorff's alpha ({level}) of all, Cohen's kappa ({weights}) of two; in brackets"
+        " how many answers were rated by two or more"
+    )
+
+
+def _of_shared(value: float | None, num_shared: int) -> str:
+    return f"{_MISSING if value is None else f'{value:.2f}'} ({num_shared})"
 
 
 def _annotators(annotators: Mapping[str, Any]) -> RenderableType:
@@ -115,7 +122,3 @@ def _estimate(estimate: Mapping[str, Any] | None, *, digits: int) -> Text:
     text = Text(f"{estimate['mean']:.{digits}f}")
     half_width = (estimate["high"] - estimate["low"]) / 2
     return text.append(f" ±{half_width:.{digits}f}".replace("±0.", "±."), style="dim")
-
-
-def _number(value: float | None) -> str:
-    return _MISSING if value is None else f"{value:.2f}"

@@ -131,9 +131,9 @@ def test_the_annotators_work_is_told():
 
 
 def test_no_ratings_and_both_kinds_at_once_are_refused():
-    with pytest.raises(UserError, match="no rating"):
+    with pytest.raises(UserError, match="nothing has been rated yet"):
         summarise([_rating("q0", "ben", "sft")])
-    with pytest.raises(UserError, match="together"):
+    with pytest.raises(UserError, match="each kind by itself"):
         summarise([_rating("q", "a", "m", overall=1), _choice("q", "a", "m", "n", "a")])
 
 
@@ -159,6 +159,6 @@ def test_the_tables_fit_a_terminal_and_the_summary_is_json():
         texts.append(capture.get())
     assert all(len(line) <= 80 for text in texts for line in text.splitlines())
     assert "[red]x[/red]" in texts[0]
-    assert "factuality: “cannot judge” 36 times, left out" in texts[0]
+    assert "“cannot judge”, left out: factuality 36" in texts[0]
     assert "base against dpo" in texts[1]
     assert "the answer shown first won 50% of 12 decided comparisons" in texts[1]

@@ -53,18 +53,12 @@ class _Server:
 
 @pytest.fixture
 def study(tmp_path: Path) -> Path:
-    """A study of 40 answers, five axes each."""
-    questions = [{"question_id": n, "turns": ["一問目", "二問目"]} for n in range(10)]
-    files = {"questions": questions}
+    """A study of 20 answers, five axes each."""
+    questions = [{"question_id": n, "turns": ["一問目", "二問目"]} for n in range(5)]
+    files: dict[str, list[dict[str, Any]]] = {"questions": questions}
     for model in ("base", "sft"):
-        files[model] = [
-            {
-                "question_id": n,
-                "model_id": model,
-                "choices": [{"turns": [f"{model}一", f"{model}二"]}],
-            }
-            for n in range(10)
-        ]
+        choices = [{"turns": [f"{model}一", f"{model}二"]}]
+        files[model] = [{"question_id": n, "model_id": model, "choices": choices} for n in range(5)]
     for name, records in files.items():
         lines = [json.dumps(record, ensure_ascii=False) + "\n" for record in records]
         (tmp_path / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
