@@ -13,6 +13,7 @@ null. Times are UTC: of the first look, and of the last rating.
 from __future__ import annotations
 
 import csv
+import datetime
 import json
 import os
 from collections.abc import Sequence
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from jaxllm.annotation.database import transaction
-from jaxllm.annotation.scales import AXES, CANNOT_JUDGE
+from jaxllm.annotation.scales import AXES, CANNOT_JUDGE, VALUES
 from jaxllm.annotation.study import Study
 from jaxllm.errors import UserError
 
@@ -112,14 +113,29 @@ def read_export(path: str | os.PathLike[str]) -> list[dict[str, Any]]:
             continue
         try:
             record = json.loads(line)
-            if not (record["kind"] in ("rating", "pairwise") and record["ratings"] is not None):
-                raise ValueError
+            _check(record)
         except (ValueError, TypeError, LookupError) as error:
             raise UserError(
                 f"{path}, line {number}: not a line of `jaxllm annotate export`"
             ) from error
         records.append(record)
     return records
+
+
+def _check(record: dict[str, Any]) -> None:
+    """Raises ValueError, TypeError or LookupError for what is no record of an export."""
+    models = {"rating": ("model",), "pairwise": ("model_a", "model_b")}[record["kind"]]
+    texts = [record[field] for field in ("question_id", "annotator", *models)]
+    times = [record[field] for field in ("opened_at", "rated_at")]
+    given = [_rating(value, record["kind"] == "pairwise") for value in VALUES[record["kind"]]]
+    if not (
+        all(isinstance(text, str) for text in texts)
+        and isinstance(record["turn"], int)
+        and all(time is None or datetime.datetime.fromisoformat(time) for time in times)
+        and set(record["ratings"]) <= set(AXES)
+        and all(rating in (*given, None) for rating in record["ratings"].values())
+    ):
+        raise ValueError
 
 
 def _rating(value: str, is_pairwise: bool) -> str | int | None:

@@ -73,58 +73,70 @@ def _rating_axis(axis: str, records: Sequence[Record]) -> dict[str, Any]:
 def _pairwise_axis(axis: str, records: Sequence[Record]) -> dict[str, Any]:
     given = [record for record in records if axis in record["ratings"]]
     judged = [record for record in given if _is_judged(record, axis)]
-    # Each comparison from both sides: whose it is, against whom, and what it was worth.
-    sides = [
-        side
-        for record in judged
-        for worth in (_WORTH[record["ratings"][axis]],)
-        for side in (
-            (record["model_a"], record["model_b"], record["question_id"], worth),
-            (record["model_b"], record["model_a"], record["question_id"], 1 - worth),
+    shown_first = [
+        _Side(
+            model=record["model_a"],
+            against=record["model_b"],
+            question=record["question_id"],
+            worth=_WORTH[record["ratings"][axis]],
         )
-    ]
-    names = sorted({side[0] for side in sides})
-    decided = [
-        (record["question_id"], _WORTH[record["ratings"][axis]])
         for record in judged
-        if record["ratings"][axis] != TIE
     ]
+    sides = [*shown_first, *(side.turned() for side in shown_first)]
+    names = sorted({side.model for side in sides})
+    decided = [side for side in shown_first if side.worth != _WORTH[TIE]]
+    # Two annotators may have seen a pair from different sides: compared is one model's side.
     units = _units(
         (
-            (r["question_id"], r["turn"], *sorted((r["model_a"], r["model_b"]))),
-            r["annotator"],
-            _WORTH[r["ratings"][axis]]
-            if r["model_a"] < r["model_b"]
-            else 1 - _WORTH[r["ratings"][axis]],
+            (record["question_id"], record["turn"], *sorted((side.model, side.against))),
+            record["annotator"],
+            min(side, side.turned(), key=lambda either: either.model).worth,
         )
-        for r in judged
+        for record, side in zip(judged, shown_first, strict=True)
     )
     return {
-        "models": {name: _wins([side for side in sides if side[0] == name]) for name in names},
+        "models": {name: _wins([side for side in sides if side.model == name]) for name in names},
         "pairs": [
             {"model": first, "against": second, **_wins(between)}
             for first, second in itertools.combinations(names, 2)
-            if (between := [side for side in sides if side[:2] == (first, second)])
+            if (between := [s for s in sides if (s.model, s.against) == (first, second)])
         ],
-        "shown_first": {
-            **_estimate(_over_questions(decided, low=0, high=1)),
-            "num_ratings": len(decided),
-        },
+        "shown_first": {**_win_rate(decided), "num_ratings": len(decided)},
         "num_cannot_judge": len(given) - len(judged),
         "agreement": _agreement(units, is_scale=False),
     }
 
 
-def _wins(sides: Sequence[tuple[str, str, str, float]]) -> dict[str, Any]:
-    worths = [(question, worth) for _, _, question, worth in sides]
-    counts = collections.Counter(worth for _, worth in worths)
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Side:
+    """A comparison as one of its two models sees it; `worth` is 1 won, 0.5 tied, 0 lost."""
+
+    model: str
+    against: str
+    question: str
+    worth: float
+
+    def turned(self) -> _Side:
+        """The same comparison from the other side."""
+        return dataclasses.replace(
+            self, model=self.against, against=self.model, worth=1 - self.worth
+        )
+
+
+def _wins(sides: Sequence[_Side]) -> dict[str, Any]:
+    counts = collections.Counter(side.worth for side in sides)
     return {
-        **_estimate(_over_questions(worths, low=0, high=1)),
+        **_win_rate(sides),
         "wins": counts[1.0],
         "ties": counts[0.5],
         "losses": counts[0.0],
-        "num_questions": len({question for question, _ in worths}),
+        "num_questions": len({side.question for side in sides}),
     }
+
+
+def _win_rate(sides: Sequence[_Side]) -> dict[str, float | None]:
+    worths = [(side.question, side.worth) for side in sides]
+    return _estimate(_over_questions(worths, low=0, high=1))
 
 
 def _is_judged(record: Record, axis: str) -> bool:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import csv
-import json
 
 import pytest
 
@@ -73,7 +72,28 @@ def test_what_cannot_be_written_or_read_is_told(tmp_path, write_jsonl):
         write_export(tmp_path / "file" / "ratings.csv", [])
     with pytest.raises(UserError, match="cannot read"):
         read_export(tmp_path / "none.jsonl")
-    good = {"kind": "rating", "ratings": {}}
-    for line in ("{", "[]", json.dumps({"kind": "x", "ratings": {}}), "{}"):
+    good = {
+        "kind": "rating",
+        "question_id": "q",
+        "turn": 1,
+        "annotator": "aiko",
+        "model": "sft",
+        "ratings": {"overall": 4, "fluency": None},
+        "opened_at": None,
+        "rated_at": "2026-01-01T00:00:00.000+00:00",
+    }
+    changes = (
+        {"kind": "x"},
+        {"kind": "pairwise"},
+        {"model": None},
+        {"turn": "1"},
+        {"rated_at": "yesterday"},
+        {"ratings": {"overall": 6}},
+        {"ratings": {"overall": "4"}},
+        {"ratings": {"beauty": 4}},
+        {"ratings": None},
+    )
+    assert read_export(write_jsonl("good.jsonl", good)) == [good]
+    for line in ("{", "[]", "{}", *(good | change for change in changes)):
         with pytest.raises(UserError, match="line 2: not a line of `jaxllm annotate export`"):
             read_export(write_jsonl("bad.jsonl", good, line))
