@@ -63,8 +63,9 @@ test: $(STAMP) ## the quick tests: at most 10 minutes on 2 cores
 test-slow: $(STAMP) ## kills, several processes, long runs
 	@$(RUN)/python -m pytest -q -m "slow and not parity and not device"
 
-test-parity: $(PARITY_STAMP) ## compare with torch and transformers, in an environment of its own
+test-parity: $(PARITY_STAMP) ## compare with torch, transformers and lm_eval, in an environment of its own
 	@$(PARITY_VENV)/bin/python -m pytest -q -m parity
+	@$(PARITY_VENV)/bin/python -m pytest -q tests/integrations
 
 test-device: $(STAMP) ## compare an accelerator with the CPU: make test-device JAX_PLATFORMS=cuda,cpu
 	@JAX_PLATFORMS=$(or $(JAX_PLATFORMS),tpu$(,)cpu) $(RUN)/python -m pytest -q -m device

@@ -1,0 +1,1 @@
+"""jaxllm's models inside other programs."""
