@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
 import statistics
 import sys
 import textwrap
 from collections.abc import Sequence
 
 import rich.box
+from etils import epath
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +24,9 @@ from jaxllm.input.sources import read_source
 from jaxllm.observe.progress import Progress
 
 _WIDTH = 80
+_LEGEND = """\
+samples that share an n-gram of words, of characters, or are near-duplicates;
+held: least/median/most of their n-grams that stand in the source, in %"""
 
 
 def write(args: argparse.Namespace) -> int:
@@ -34,6 +37,7 @@ def write(args: argparse.Namespace) -> int:
         read_source(spec, split=args.source_split, data_dir=args.data_dir) for spec in args.sources
     ]
     sets, missing = load_sets(args.against, split=args.split, data_dir=args.data_dir)
+    folder = _made(args.out)
     counts = [source.contents.num_records for source in sources]
     total = None if None in counts else sum(filter(None, counts))
     with Progress("comparing", total=total, unit="examples") as bar:
@@ -45,10 +49,17 @@ def write(args: argparse.Namespace) -> int:
             num_pairs=args.pairs,
             progress=bar.update,
         )
-    write_overlap(os.path.expanduser(args.out), overlap)
+    write_overlap(folder, overlap)
     console = Console()
     for source, count in overlap.sources.items():
         _print_source(console, overlap, source, count)
+    if overlap.samples:
+        print(_LEGEND)
+    without = [found.name for found in overlap.sets if not overlap.samples_of(found.name)]
+    if without:
+        names = f"no overlap: {', '.join(without)}"
+        print(textwrap.fill(names, _WIDTH, break_long_words=False, break_on_hyphens=False))
+    print()
     for found in overlap.sets:
         for pair in found.worst:
             _print_pair(console, found, pair)
@@ -63,27 +74,29 @@ def write(args: argparse.Namespace) -> int:
     return 0
 
 
+def _made(out: str) -> epath.Path:
+    """The folder to write to, made before the work begins: it may take long."""
+    folder = epath.Path(out).expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out={out} cannot be made: {error}") from error
+    return folder
+
+
 def _print_source(console: Console, overlap: Overlap, source: str, count: int) -> None:
     print(f"{source} · {count:,} examples")
     table = Table(box=rich.box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("set", overflow="fold")
     for name in ("samples", "overlap", f"{WORD_N} words", f"{CHARACTER_N} chars", "near", "held"):
         table.add_column(name, justify="right")
-    without = []
     for found in overlap.sets:
-        samples = overlap.of(found.name, source)
-        if samples:
+        if samples := overlap.samples_of(found.name, source):
             table.add_row(*_row(found, samples))
-        else:
-            without.append(found.name)
     if table.row_count:
         console.print(table)
-        print("samples that share an n-gram of words, of characters, or are near-duplicates;")
-        print("held: least/median/most of their n-grams that stand in the source, in %")
-    if without:
-        names = f"no overlap: {', '.join(without)}"
-        print(textwrap.fill(names, _WIDTH, break_long_words=False, break_on_hyphens=False))
-    print()
+    else:
+        print("shares nothing with any set\n")
 
 
 def _row(found: SetOverlap, samples: Sequence[SampleOverlap]) -> list[str]:

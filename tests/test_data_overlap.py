@@ -74,13 +74,14 @@ def test_sources_and_sets_of_every_kind(planted, tmp_path, capsys):
         (["mini/rc", "mini/rc"], "named twice"),
         (["mini/rc", "--against=mini/v2"], "did you mean mini/v1"),
         (["mini/rc", "--pairs=-1"], "--pairs=-1"),
+        (["mini/rc", "--out=/dev/null/out"], "--out=/dev/null/out cannot be made"),
     ],
 )
 def test_mistakes_are_told(planted, tmp_path, capsys, argv, reason):
     argv = ["data", "overlap", "--against=mini/v1:rc", f"--out={tmp_path / 'out'}", *argv]
     assert main(argv) == 2
     assert reason in capsys.readouterr().err
-    assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out/overlap.json").exists()
 
 
 def test_a_report_without_the_samples_that_overlap(planted, tmp_path, capsys):

@@ -80,7 +80,7 @@ class Overlap:
     samples: tuple[SampleOverlap, ...]
     missing: Mapping[str, str]
 
-    def of(self, set_name: str, source: str | None = None) -> list[SampleOverlap]:
+    def samples_of(self, set_name: str, source: str | None = None) -> list[SampleOverlap]:
         """The overlapping samples of a set, with one source or with any."""
         return [
             sample
@@ -112,11 +112,11 @@ def summary(overlap: Overlap) -> dict[str, Any]:
         "sets": [
             {
                 **dataclasses.asdict(found),
-                "overlapping": len({sample.id for sample in overlap.of(found.name)}),
+                "overlapping": len({sample.id for sample in overlap.samples_of(found.name)}),
                 "by_source": {
                     source: _counts(samples, found.num_samples)
                     for source in overlap.sources
-                    if (samples := overlap.of(found.name, source))
+                    if (samples := overlap.samples_of(found.name, source))
                 },
             }
             for found in overlap.sets

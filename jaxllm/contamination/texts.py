@@ -25,7 +25,7 @@ from jaxllm.text.example import Example
 if TYPE_CHECKING:  # the processes that compare do without what tasks bring
     from jaxllm.tasks import Sample
 
-_FORM_SHARE = 0.2
+_FORM_SHARE = 0.5
 _FORM_LEAST = 10
 _NEEDLESS_BLANK = re.compile("(?<![0-9A-Za-z]) | (?![0-9A-Za-z])")
 _NO_WORD = re.compile(r"[\W_]+")
@@ -60,8 +60,8 @@ def words(text: str) -> list[str]:
 
 
 def is_form(num_holding: np.ndarray, num_samples: np.ndarray | int) -> np.ndarray:
-    """Whether what so many of a set's samples hold is the form of the task: more than a fifth.
+    """Whether what so many of a set's samples hold is the form of the task: more than half.
 
-    Nothing is that fewer than ten samples hold.
+    Nothing is that fewer than ten samples hold. A passage that many questions share stays theirs.
     """
     return num_holding > np.maximum(np.multiply(num_samples, _FORM_SHARE), _FORM_LEAST - 1)

@@ -176,7 +176,7 @@ def test_every_source_is_told_apart_and_the_worst_pairs_come_first(tmp_path):
     assert list(overlap.sources) == [f"jsonl:{tmp_path}/trained0.jsonl", *sources[1:]]
     (found,) = overlap.sets
     assert {(pair.id, pair.example) for pair in found.worst} == {places[0], places[2]}
-    assert [sample.id for sample in overlap.of(found.name, sources[1])] == ["q2", "q3"]
+    assert [sample.id for sample in overlap.samples_of(found.name, sources[1])] == ["q2", "q3"]
 
 
 def test_processes_find_the_same(tmp_path, monkeypatch):
