@@ -79,7 +79,8 @@ class Mixture:
     def first_examples(self, count: int) -> list[tuple[str, Rendered]]:
         """The first examples of the run with where they came from; from several sources, if any."""
         _, firsts = np.unique(self.plan.source_ids, return_index=True)
-        entries = dict.fromkeys([*sorted(firsts.tolist()), *range(len(self.plan.source_ids))])
+        enough = min(count + len(firsts), len(self.plan.source_ids))
+        entries = dict.fromkeys([*sorted(firsts.tolist()), *range(enough)])
         found = []
         for entry in itertools.islice(entries, count):
             source = self.sources[self.plan.source_ids[entry]]
