@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 
 import jax
@@ -11,6 +12,7 @@ import pytest
 
 from jaxllm.config import load_config
 from jaxllm.convert import convert
+from jaxllm.defaults import mixture_entry
 from jaxllm.errors import UserError
 from jaxllm.evaluate import evaluate
 from jaxllm.models.lora import is_adapter
@@ -94,12 +96,30 @@ def test_an_adapter_goes_to_peft_and_comes_back(lora_run, tiny_run, tmp_path):
 
 def test_a_base_in_eight_bits_is_trained_on_and_merged_in_full(lora_config, tmp_path):
     lora_config.lora.update(base="int8")
+    lora_config.mesh.update(data=2, fsdp=2, tensor=2)
     train(lora_config, tmp_path / "run")
     losses = [row["loss"] for row in read_scalars(tmp_path / "run") if "loss" in row]
     assert losses[-1] < losses[0] - 0.05
     model = load_model(tmp_path / "run")
     assert model.config.kernels == "float"
     assert model.params["blocks"]["mlp"]["up"]["kernel"].dtype == "float32"
+
+
+def test_preferences_move_adapters_too(lora_config, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    pair = {"chosen": "はい", "rejected": "いいえ"}
+    lines = [json.dumps({"prompt": f"質問：{number}", **pair}) for number in range(32)]
+    pairs.write_text("\n".join(lines) + "\n")
+    with lora_config.unlocked():
+        lora_config.objective = "dpo"
+        lora_config.dpo.reference = "live"
+        lora_config.mixture = {"pairs": mixture_entry(f"jsonl:{pairs}", template="plain")}
+    train(lora_config, tmp_path / "run")
+    rows = [row for row in read_scalars(tmp_path / "run") if "loss" in row]
+    # Adapters begin without effect: the first loss is that of the reference against itself.
+    assert rows[0]["loss"] == pytest.approx(math.log(2), abs=0.02)
+    assert rows[-1]["rewards/margins"] > rows[0]["rewards/margins"] + 0.01
+    assert all(map(is_adapter, leaf_names(load_adapter(tmp_path / "run").params)))
 
 
 def test_frozen_adapters_are_kept_too(lora_config, tmp_path):

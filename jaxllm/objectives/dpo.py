@@ -152,7 +152,14 @@ def target_log_probs(
     where_BC: jax.Array | None,
 ) -> jax.Array:
     """The log-probability of each target at the positions given, float32 [B, C]."""
-    hidden_BTD = forward(params, config, batch["tokens"], batch["positions"], batch["segment_ids"])
+    hidden_BTD = forward(
+        params,
+        config,
+        batch["tokens"],
+        batch["positions"],
+        batch["segment_ids"],
+        batch.get("dropout_key"),
+    )
     kernel = head_kernel(params, config).astype(config.dtype)
     targets_BC = take_positions(batch["targets"], where_BC)
     return linear_log_probs(take_positions(hidden_BTD, where_BC), kernel, targets_BC)
