@@ -39,6 +39,7 @@ def write_tokens(folder: epath.Path, parts: Iterable[TokenPart]) -> None:
     with contextlib.ExitStack() as stack:
         with _explained(folder.parent):
             _remove_stale(folder.parent)
+            _remove(folder)  # it is damaged, or not there
             unfinished.mkdir(parents=True)
             stack.callback(_remove, unfinished)
             files = {name: (unfinished / name).open("wb") for name in _DTYPES}
@@ -64,9 +65,12 @@ def write_tokens(folder: epath.Path, parts: Iterable[TokenPart]) -> None:
             for file in files.values():
                 file.close()
             (unfinished / _ABOUT).write_text(json.dumps(about))
-            # Another process may have written the same meanwhile: the same tokens, either will do.
-            _remove(folder)
-            unfinished.rename(folder)
+            try:
+                unfinished.rename(folder)
+            except OSError:
+                # Another process has written the same tokens meanwhile, and may be reading them.
+                if not (folder / _ABOUT).exists():
+                    raise
 
 
 def read_tokens(

@@ -49,7 +49,16 @@ def test_what_is_written_in_parts_is_read_whole(folder) -> None:
     assert source.digest == expected.digest
     assert source.counts.read == 505
     assert not source.ids.flags.writeable  # it is the file
-    write_tokens(folder, _PARTS)  # another process came to the same
+
+
+def test_who_comes_second_leaves_what_is_there(folder) -> None:
+    def parts():
+        yield _PARTS[0]
+        write_tokens(folder, _PARTS)  # another process is faster, and reads on
+        yield from _PARTS[1:]
+
+    write_tokens(folder, parts())
+    assert read_tokens(folder, **_ABOUT) is not None
     assert [path.name for path in folder.parent.iterdir()] == ["tokens-k"]
 
 
