@@ -143,7 +143,7 @@ class _Run:
                     folder,
                     model=_model(model, source),
                     config=plain_dict(self.config),
-                    given=known.get((model, jury.name), ()),
+                    given=known.get((model, jury.who.name), ()),
                 )
             self.write_files(settings, folder)
         return summaries
@@ -235,6 +235,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--workdir", required=True, help="where the results go")
     parser.add_argument("--max_samples", type=int, help="ask so many questions; -1: all")
+    parser.add_argument("--preset", help="run the benchmarks as this tool does; see presets.py")
+    parser.add_argument("--raw_dir", help="where data lies that was downloaded by hand")
     parser.add_argument(
         "--also",
         action="append",
@@ -243,13 +245,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="write every result in the files of this tool too",
     )
     args, unknown = parser.parse_known_args(argv)
-    ours = [flag.removeprefix(_JUDGE_FLAG) for flag in unknown if flag.startswith(_JUDGE_FLAG)]
-    others = [flag for flag in unknown if not flag.startswith(_JUDGE_FLAG)]
+    changes, others = _judge_changes(unknown)
     config = config_from_args(args, others)
     judged = [name for name in config.evals if config.evals[name].get("type") == "judge"]
-    apply_overrides(config, [f"evals.{name}.judge.{change}" for name in judged for change in ours])
-    if args.max_samples is not None:
-        set_everywhere(config.evals, max_samples=args.max_samples)
+    apply_overrides(
+        config, [f"evals.{name}.judge.{change}" for name in judged for change in changes]
+    )
+    given = {name: getattr(args, name) for name in ("max_samples", "preset", "raw_dir")}
+    set_everywhere(
+        config.evals, **{name: value for name, value in given.items() if value is not None}
+    )
     judge(
         config,
         args.workdir,
@@ -259,13 +264,28 @@ def main(argv: Sequence[str] | None = None) -> int:
         also=args.also,
     )
     console = Console()
-    results = find_results([args.workdir]).results
+    found = find_results([args.workdir]).results
+    results = [result for result in found if "judge" in result.record]
     for result in results:
         console.print(judged_table(result))
     if any(CAPPED in result.record["judge"]["reasons"] for result in results):
         print("raise the cap and give the same command again to go on", file=sys.stderr)
         return 1
     return 0
+
+
+def _judge_changes(flags: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The changes (`field=value`) that flags `--judge.field=value` make, and the other flags."""
+    changes, others, rest = [], [], list(flags)
+    while rest:
+        flag = rest.pop(0)
+        if not flag.startswith(_JUDGE_FLAG):
+            others.append(flag)
+        elif "=" in flag or not rest:
+            changes.append(flag.removeprefix(_JUDGE_FLAG))
+        else:
+            changes.append(f"{flag.removeprefix(_JUDGE_FLAG)}={rest.pop(0)}")
+    return changes, others
 
 
 sys.modules[__name__].__class__ = Verb

@@ -69,8 +69,8 @@ def script(tmp_path):
 def flags(benchmark, script, repo):
     return [
         f"--config={repo / _CONFIG}:{benchmark}",
-        "--judge.type=scripted",
         f"--judge.script={script}",
+        *("--judge.type", "scripted"),
     ]
 
 
@@ -141,7 +141,7 @@ def test_several_models_have_a_folder_each(flags, answers, tmp_path):
 def test_answers_of_a_model(flags, tiny_run, tmp_path):
     config = load_config(flags[0].removeprefix("--config="))
     config.evals.talk.update(template="llm_jp_v1.3", max_new_tokens=3)
-    config.evals.talk.judge.update(type="scripted", script=flags[2].partition("=")[2])
+    config.evals.talk.judge.update(type="scripted", script=flags[1].partition("=")[2])
     summaries = jaxllm.judge(config, tmp_path / "judged", model=tiny_run, also=["llm-jp-judge"])
     assert set(summaries) == {str(tiny_run)}
     (result,) = find_results([tmp_path / "judged"]).results
@@ -170,6 +170,7 @@ def test_a_cap_that_is_reached_is_told_by_the_exit_status(
     "more, part",
     [
         (["--judge.modle=x"], "evals.talk.judge.modle"),
+        (["--preset=fastchat"], "fastchat has no benchmark talk"),
         (["--answers=nothing.jsonl"], "there is no file nothing.jsonl"),
         (["--judgments=nothing.jsonl"], "there is no file nothing.jsonl"),
         (["--model=x", "--answers=y"], "leave the model out"),

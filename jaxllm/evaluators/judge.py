@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import sys
 import time
@@ -13,7 +14,13 @@ from etils import epath
 from jax.sharding import Mesh
 
 from jaxllm.chat import CallJournal, ChatModel, Usage
-from jaxllm.evaluators.chat_models import local_chat, open_chat_model, read_chat_group
+from jaxllm.chat.endpoint import EndpointSettings
+from jaxllm.evaluators.chat_models import (
+    LocalSettings,
+    local_chat,
+    open_chat_model,
+    read_chat_group,
+)
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.judge_settings import JudgeSettings
 from jaxllm.evaluators.record import model_entry
@@ -65,6 +72,7 @@ class JudgeEvaluator:
                 journal,
                 num_samples=self.settings.num_samples,
             )
+            del model  # its keys and values make room for those of a local judge
             return self._jury.judge(
                 answers,
                 journal,
@@ -84,15 +92,17 @@ class Jury:
     """
 
     def __init__(self, settings: JudgeSettings, *, data_dir: str, mesh: Mesh | None) -> None:
-        self.settings = settings
+        self.settings, self._mesh = settings, mesh
         self.benchmark, self.questions, self.data_sha256 = settings.load(data_dir)
-        self._judge = open_chat_model(read_chat_group(settings.judge), mesh=mesh)
-        check_votes(self.benchmark, self._judge, settings.votes)
+        who = read_chat_group(settings.judge)
+        check_votes(self.benchmark, settings.votes, repeats=not isinstance(who, EndpointSettings))
+        if not isinstance(who, LocalSettings):
+            _ = self.who  # what it lacks is told now; weights are loaded when they are wanted
 
-    @property
-    def name(self) -> str:
+    @functools.cached_property
+    def who(self) -> ChatModel:
         """Who judges."""
-        return self._judge.name
+        return open_chat_model(read_chat_group(self.settings.judge), mesh=self._mesh)
 
     def judge(
         self,
@@ -110,8 +120,8 @@ class Jury:
 
         `given` are judgments of the same judge that need not be asked for again.
         """
-        started, before = time.monotonic(), journal.usage(self._judge.identity)
-        settings, judge = self.settings, self._judge
+        settings, judge = self.settings, self.who
+        started, before = time.monotonic(), journal.usage(judge.identity)
         chosen = {question.id for question in spread(self.questions, settings.max_judged)}
         judged = [answer for answer in answers if answer.question in chosen]
         if given:
@@ -155,7 +165,7 @@ class Jury:
             "calls": usage.calls,
             "prompt_tokens": usage.prompt_tokens,
             "completion_tokens": usage.completion_tokens,
-            "cost": self._judge.cost(usage),
+            "cost": self.who.cost(usage),
         }
 
 

@@ -127,16 +127,19 @@ def adopt(
     return len(taken)
 
 
-def check_votes(benchmark: Benchmark, judge: ChatModel, votes: int) -> None:
-    """Raises UserError where several votes could only be the same one."""
+def check_votes(benchmark: Benchmark, votes: int, *, repeats: bool) -> None:
+    """Raises UserError where several votes could only be the same one.
+
+    `repeats` tells of a judge that answers alike each time, as in `ChatModel`.
+    """
     if votes < 1:
         raise UserError(f"votes={votes}: a judge is asked at least once")
-    rubric = benchmark.rubrics[0]
-    alike = isinstance(rubric.parser, ExpectedScore) or benchmark.judge.temperature == 0
-    if votes > 1 and judge.repeats and alike:
+    parser = benchmark.rubrics[0].parser
+    alike = isinstance(parser, ExpectedScore) or benchmark.judge.temperature == 0
+    if votes > 1 and repeats and alike:
         raise UserError(
-            f"votes={votes} of {judge.name} would all be the same: set a temperature for the judge,"
-            " or votes=1"
+            f"votes={votes} of a judge that repeats itself would all be the same: set a temperature"
+            " for the judge, or votes=1"
         )
 
 

@@ -123,10 +123,10 @@ def test_a_judge_that_repeats_itself_is_not_asked_again(polite, journal):
     judgments = judge_answers(polite, questions, _answers(questions), judge, journal)
     assert [one.tries for one in judgments] == [1, 1, 1, 1]
     with pytest.raises(UserError, match="would all be the same"):
-        check_votes(polite, judge, 3)
-    check_votes(polite, Recorder(judge.answer), 3)
+        check_votes(polite, 3, repeats=True)
+    check_votes(polite, 3, repeats=False)
     with pytest.raises(UserError, match="at least once"):
-        check_votes(polite, judge, 0)
+        check_votes(polite, 0, repeats=True)
 
 
 def test_a_call_that_fails_is_missing_and_asked_when_it_is_run_again(polite, journal):
