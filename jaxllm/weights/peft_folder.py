@@ -95,7 +95,7 @@ class PeftFolder:
             rslora=bool(self._fields.get("use_rslora")),
         )
         shapes = abstract_params(config.replace(lora=lora))
-        params: Params = {}
+        params = {}
         for ours in lora.targets:
             path = lora_path(ours)
             adapter = {
