@@ -4,8 +4,12 @@
 
 A line of the input: `id`, one of `prompt`, `prompt_ids` and `messages`, `max_new_tokens`, and
 optionally `stop`, `stop_ids`, `ignore_eos`, `temperature`, `top_p`, `top_k`, `min_p`,
-`repetition_penalty`, `seed`. A line of the output: `id`, `text`, `token_ids`, `finish_reason`,
-`logprob`. A model without a tokenizer answers `prompt_ids` alone, and its texts are empty.
+`repetition_penalty`, `seed`, and `n` for more than one answer. A line of the output: `id`, `text`,
+`token_ids`, `finish_reason`, `logprob`, and `sample`, its number, where `n` are wanted. A model
+without a tokenizer answers `prompt_ids` alone, and its texts are empty.
+
+Answers are kept in `out.jsonl.journal/` as they come: a run that is killed goes on where it was,
+and ends with the same file. Only the same request to the same model takes an answer from there.
 """
 
 from __future__ import annotations
@@ -14,25 +18,46 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from etils import epath
+
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.decode import Completion, Engine
+from jaxllm.decode.ask import ask
+from jaxllm.decode.journal import Journal
 from jaxllm.decode.jsonl import read_requests, write_completions
-from jaxllm.observe.progress import Progress
+from jaxllm.errors import UserError
 from jaxllm.verb import Verb, run_verb
+from jaxllm.weights.digest import weights_digest
+from jaxllm.weights.fingerprint import model_fingerprint
 from jaxllm.weights.load import load_model
 
 
 def generate(
     model: str, requests: str, out: str, *, dtype: str = "float32", template: str = "chat"
 ) -> list[Completion]:
-    """Answers the requests of one JSONL file into another and returns the answers."""
+    """Answers the requests of one JSONL file into another and returns the answers.
+
+    Raises:
+        UserError: no such model, a line that is no request, or one that the model cannot answer.
+    """
+    place = epath.Path(out)
+    if place.is_dir() or place == epath.Path(requests):
+        raise UserError(f"--out={out} is a folder, or the requests themselves; name a new file")
     enable_compilation_cache()
     loaded = load_model(model, dtype=dtype, needs_tokenizer=False)
     asked = read_requests(requests, loaded.tokenizer, template=template)
     engine = Engine(loaded.params, loaded.config, loaded.tokenizer)
-    with Progress("generating", total=len(asked), unit="requests") as bar:
-        completions = engine.generate(asked, on_answers=lambda done: bar.update(len(done)))
-    write_completions(out, completions)
+    fingerprint = model_fingerprint(weights_digest(loaded.params), loaded.config, loaded.tokenizer)
+    folder = place.with_name(f"{place.name}.journal")
+    with Journal(folder, asked, Completion, fingerprint=fingerprint) as journal:
+        if journal.known:
+            print(
+                f"{len(journal.known)} of {len(asked)} answers are in {folder}; "
+                "delete it to ask anew",
+                file=sys.stderr,
+            )
+        completions = ask(engine.generate, journal, title="generating")
+    write_completions(place, completions)
     return completions
 
 

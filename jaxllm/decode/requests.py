@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Literal
 
+import numpy as np
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Request:
@@ -31,6 +33,17 @@ class Request:
     min_p: float = 0.0
     repetition_penalty: float = 1.0
     seed: int = 0
+
+
+def resampled(request: Request, number: int) -> Request:
+    """The request for another sample of its answer; number 0 is the request itself.
+
+    Every number has a seed of its own, the same however many samples are drawn.
+    """
+    if number == 0:
+        return request
+    seed = np.random.SeedSequence([request.seed, number]).generate_state(1)[0]
+    return dataclasses.replace(request, seed=int(seed))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -12,15 +12,15 @@ from typing import Any, Generic
 from etils import epath
 
 from jaxllm.decode import Completion, Engine, Request, Score, ScoreRequest
+from jaxllm.decode.ask import ask
+from jaxllm.decode.journal import Answer, Journal
 from jaxllm.evaluators.ask_endpoint import ask_endpoint
 from jaxllm.evaluators.context import EvalContext
-from jaxllm.evaluators.fingerprint import model_fingerprint
-from jaxllm.evaluators.journal import Answer, Journal
 from jaxllm.models.decoder import Params
-from jaxllm.observe.progress import Progress
 from jaxllm.tasks import Sample
 from jaxllm.text.tokenizer import Tokenizer
 from jaxllm.weights.digest import weights_digest
+from jaxllm.weights.fingerprint import model_fingerprint
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -79,24 +79,18 @@ def _ask(
         weights = weights_digest(params)
         fingerprint = model_fingerprint(weights, context.architecture, context.tokenizer)
     seconds: dict[str, float] = {}
-    with Journal(folder, requests, kind, fingerprint=fingerprint) as journal:
-        known = journal.known
-        with Progress(
-            "evaluating", total=len(requests), unit="requests", completed=len(known)
-        ) as bar:
 
-            def keep(new: Mapping[int, Answer]) -> None:
-                journal.add(new)
-                bar.update(len(new))
-                now = round(time.monotonic() - started, 3)
-                seconds.update({requests[index].id: now for index in new})
+    def note(new: Mapping[int, Answer]) -> None:
+        now = round(time.monotonic() - started, 3)
+        seconds.update({requests[index].id: now for index in new})
 
-            answers = run(requests, known=known, on_answers=keep)
+    with Journal(folder / "journal", requests, kind, fingerprint=fingerprint) as journal:
+        answers = ask(run, journal, title="evaluating", on_answers=note)
     total = time.monotonic() - started
     timings = {
         "seconds": round(total, 3),
         "requests_per_s": round(len(seconds) / total, 3),
-        "from_journal": len(known),
+        "from_journal": len(journal.known),
         "answered_after_s": seconds,
     }
     return Answers(answers=answers, weights=weights, timings=timings)

@@ -15,11 +15,11 @@ from jaxllm.chat.local import LocalChat
 from jaxllm.chat.scripted import ScriptedChat
 from jaxllm.decode import Engine
 from jaxllm.errors import UserError
-from jaxllm.evaluators.fingerprint import model_fingerprint
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params
 from jaxllm.text.tokenizer import Tokenizer
 from jaxllm.weights.digest import weights_digest
+from jaxllm.weights.fingerprint import model_fingerprint
 from jaxllm.weights.load import load_model
 
 

@@ -6,10 +6,10 @@ import contextlib
 import dataclasses
 from collections.abc import Sequence
 
-import numpy as np
 from etils import epath
 
 from jaxllm.decode import Completion, Request
+from jaxllm.decode.requests import resampled
 from jaxllm.errors import MissingData, UserError
 from jaxllm.evaluators.ask import ask_completions, question_record
 from jaxllm.evaluators.context import EvalContext
@@ -116,9 +116,8 @@ class GenerateEvaluator:
         """The requests with the seed of one run; the first has the seed of the settings."""
         if run == 0:
             return requests
-        seed = int(np.random.SeedSequence([self.settings.seed, run]).generate_state(1)[0])
         return [
-            dataclasses.replace(request, id=f"{request.id}#{run}", seed=seed)
+            dataclasses.replace(resampled(request, run), id=f"{request.id}#{run}")
             for request in requests
         ]
 

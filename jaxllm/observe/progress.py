@@ -41,17 +41,19 @@ class Progress:
         self._values: dict[str, float | str] = {}
         self._started = time.monotonic()
         self._last_line = self._started
-        # (time, completed) after each update of the last minute. The first stands after the first
-        # update, not before: compiling belongs to that one, and would spoil the estimate.
-        self._marks: deque[tuple[float, int]] = deque()
+        self._tokens = 0
+        # (time, completed, tokens) after each update of the last minute. The first stands after the
+        # first update, not before: compiling belongs to that one, and would spoil the estimate.
+        self._marks: deque[tuple[float, int, int]] = deque()
         self._task: TaskID | None = None
 
-    def update(self, count: int = 1, **values: float | str) -> None:
-        """Adds `count` finished units and shows the newest `values`."""
+    def update(self, count: int = 1, *, tokens: int = 0, **values: float | str) -> None:
+        """Adds `count` finished units, the `tokens` they held, and shows the newest `values`."""
         self._completed += count
+        self._tokens += tokens
         self._values |= values
         now = time.monotonic()
-        self._marks.append((now, self._completed))
+        self._marks.append((now, self._completed, self._tokens))
         while now - self._marks[0][0] > _RATE_SECONDS and len(self._marks) > 2:
             self._marks.popleft()
         if self._task is not None and _display is not None:
@@ -84,10 +86,14 @@ class Progress:
     def _tail(self, ending: str = "") -> str:
         of = "" if self._total is None else f"/{self._total}"
         parts = [f"{self._completed}{of} {self._unit}"]
-        rate = self._rate()
+        rate, tokens_per_s = self._rates()
         if rate:
             one = self._unit.removesuffix("s")
-            parts.append(f"{rate:.3g} {self._unit}/s" if rate >= 1 else f"{1 / rate:.3g} s/{one}")
+            parts.append(
+                f"{_figure(rate)} {self._unit}/s" if rate >= 1 else f"{1 / rate:.3g} s/{one}"
+            )
+        if tokens_per_s:
+            parts.append(f"{_figure(tokens_per_s)} tokens/s")
         if ending:
             parts.append(ending)
         elif rate and self._total is not None:
@@ -96,11 +102,13 @@ class Progress:
             parts.append(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}")
         return ", ".join(parts)
 
-    def _rate(self) -> float | None:
-        if len(self._marks) < 2:
-            return None
-        (start, before), (now, after) = self._marks[0], self._marks[-1]
-        return (after - before) / (now - start) if now > start and after > before else None
+    def _rates(self) -> tuple[float, float]:
+        """Units and tokens a second, 0 where it is not known yet."""
+        if not self._marks or self._marks[-1][0] <= self._marks[0][0]:
+            return 0.0, 0.0
+        (start, *before), (now, *after) = self._marks[0], self._marks[-1]
+        units, tokens = (new - old for old, new in zip(before, after, strict=True))
+        return units / (now - start), tokens / (now - start)
 
 
 def duration(seconds: float) -> str:
@@ -115,6 +123,10 @@ def duration(seconds: float) -> str:
     if hours < 48:
         return f"{hours} h {minute:02d} min"
     return f"{hours // 24} d {hours % 24} h"
+
+
+def _figure(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 1000 else f"{rate:.3g}"
 
 
 def _show(title: str, total: int | None, completed: int) -> TaskID:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from etils import epath
+
 from jaxllm.errors import UserError
 from jaxllm.text.special_tokens import SpecialTokens
 from jaxllm.text.tokenizer import Tokenizer
@@ -39,5 +41,9 @@ class IdsOnly(Tokenizer):
     def _decode_text(self, ids: list[int], *, continues: bool) -> str:
         return ""
 
-    def _file_bytes(self) -> NoReturn:
+    def _file_bytes(self) -> bytes:
+        return b""
+
+    def save(self, folder: epath.PathLike) -> NoReturn:
+        """Raises a UserError: there is nothing to save."""
         raise UserError(f"{self.name} came without a tokenizer, so that there is none to save")

@@ -78,7 +78,7 @@ def _num_answers(workdir: Path) -> int:
     for path in _segments(workdir):
         # A segment may go away while this looks: what it held is in another one then.
         with contextlib.suppress(FileNotFoundError):
-            keys |= {json.loads(line)["key"] for line in path.read_text().splitlines()}
+            keys |= {json.loads(line)["key"] for line in path.read_bytes().splitlines()}
     return len(keys)
 
 

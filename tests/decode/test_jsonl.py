@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
 
 import pytest
 
@@ -69,8 +71,6 @@ def test_a_line_separator_inside_a_prompt_is_no_new_line(requests_file, tiny_tok
         ({"id": "a", "prompt": "a"}, "max_new_tokens"),
         ({"id": "a", "prompt": "a", "max_new_tokens": "3"}, "whole number"),
         ({"id": "a", "prompt": "a", "max_new_tokens": 3, "stops": []}, "unknown field 'stops'"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": 3, "stop": "x"}, "stop must be list"),
-        ({"id": "a", "prompt": "a", "max_new_tokens": 3, "top_p": "1"}, "top_p must be"),
         ({"id": "a", "messages": [{"role": "user"}], "max_new_tokens": 3}, "content"),
     ],
 )
@@ -81,9 +81,69 @@ def test_a_line_that_is_no_request_is_told(requests_file, tiny_tokenizer, record
     assert f"{path}, line 2" in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "wrong"),
+    [
+        ("id", [None, 1.5, {}]),
+        ("prompt", [None, 5, ["a"]]),
+        ("max_new_tokens", [0, -1, 1.0, True, None]),
+        ("n", [0, -1, 2.0, "2", True, None]),
+        ("stop", ["x", [1], None]),
+        ("stop_ids", [3, ["3"], [True]]),
+        ("ignore_eos", [1, "true", None]),
+        ("temperature", [-0.5, "1", math.nan, None]),
+        ("top_p", [0, 1.5, "1", math.nan]),
+        ("top_k", [0.5, "5"]),
+        ("min_p", [-0.1, 1.1]),
+        ("repetition_penalty", [0, -1]),
+        ("seed", [-1, 2**32, 0.5]),
+    ],
+)
+def test_a_value_that_a_field_cannot_have_is_told(requests_file, tiny_tokenizer, field, wrong):
+    for value in wrong:
+        path = requests_file({"id": "a", "prompt": "a", "max_new_tokens": 3, field: value})
+        with pytest.raises(UserError) as error:
+            read_requests(path, tiny_tokenizer)
+        assert f"{path}, line 1: " in str(error.value)
+        assert f"{field} must be " in str(error.value)
+
+
+@pytest.mark.parametrize("wrong", ["5", [1.5], ["5"], [True], None])
+def test_ids_that_are_none_are_told(requests_file, tiny_tokenizer, wrong):
+    path = requests_file({"id": "a", "prompt_ids": wrong, "max_new_tokens": 3})
+    with pytest.raises(UserError, match="prompt_ids must be a list of whole numbers"):
+        read_requests(path, tiny_tokenizer)
+
+
+def test_n_answers_are_n_requests_with_seeds_of_their_own(requests_file, tiny_tokenizer):
+    line = {"id": "a", "prompt": "猫", "max_new_tokens": 3, "temperature": 0.7, "seed": 5}
+    other = {"id": "b", "prompt": "犬", "max_new_tokens": 3}
+    (alone,) = read_requests(requests_file(line), tiny_tokenizer)
+    four = read_requests(requests_file({**line, "n": 4}, other), tiny_tokenizer)[:4]
+    assert four[0] == alone
+    assert len({request.seed for request in four}) == 4
+    assert all(dataclasses.replace(request, seed=5) == alone for request in four)
+    assert read_requests(requests_file(other, {**line, "n": 2}), tiny_tokenizer)[1:] == four[:2]
+    again = {**line, "n": 2, "seed": 6}
+    assert not {r.seed for r in four} & {
+        r.seed for r in read_requests(requests_file(again), tiny_tokenizer)
+    }
+
+
+def test_a_file_that_begins_with_a_byte_order_mark_is_read(tmp_path, tiny_tokenizer):
+    path = tmp_path / "in.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"id": "a", "prompt": "a", "max_new_tokens": 1}\r\n')
+    assert read_requests(path, tiny_tokenizer)[0].id == "a"
+    path.write_bytes(b'{"id": "a", "prompt": "\xff", "max_new_tokens": 1}')
+    with pytest.raises(UserError, match="line 1: 'utf-8' codec"):
+        read_requests(path, tiny_tokenizer)
+
+
 def test_a_file_that_is_missing_or_empty_is_told(tmp_path, requests_file, tiny_tokenizer):
     with pytest.raises(UserError, match="no request file"):
         read_requests(tmp_path / "none.jsonl", tiny_tokenizer)
+    with pytest.raises(UserError, match="no request file"):
+        read_requests(tmp_path, tiny_tokenizer)
     with pytest.raises(UserError, match="holds no request"):
         read_requests(requests_file(""), tiny_tokenizer)
 
@@ -131,3 +191,17 @@ def test_answers_are_lines_of_json(tmp_path):
         "logprob": -1.5,
     }
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.jsonl"]
+
+
+def test_answers_to_one_id_are_numbered(tmp_path):
+    path = tmp_path / "out.jsonl"
+    answers = [
+        Completion(id=name, text=text, token_ids=(1,), finish_reason="length", logprob=-1.0)
+        for name, text in (("a", "x"), ("b", "y"), ("a", "z"), ("c", "half a pair: \ud83d"))
+    ]
+    write_completions(path, answers)
+    a, b, again, c = map(json.loads, path.read_text(encoding="utf-8").splitlines())
+    assert [list(record)[:3] for record in (a, again)] == [["id", "sample", "text"]] * 2
+    assert (a["sample"], a["text"], again["sample"], again["text"]) == (0, "x", 1, "z")
+    assert not {"sample"} & (b.keys() | c.keys())
+    assert c["text"] == "half a pair: \ud83d"

@@ -63,6 +63,16 @@ def test_the_rate_follows_the_last_minute(
     assert last == "decoding: 170 requests, 1 requests/s, done in 5 min 00 s"
 
 
+def test_tokens_have_a_rate_of_their_own(clock: _Clock, capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("generating", total=40, unit="requests", completed=30) as bar:
+        for tokens in (1, 5000, 7000):
+            clock.now += 5
+            bar.update(2, tokens=tokens)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "generating: 34/40 requests, 2.5 s/request, 1,000 tokens/s, 15 s left"
+    assert lines[1] == "generating: 36/40 requests, 2.5 s/request, 1,200 tokens/s, done in 15 s"
+
+
 def test_an_error_ends_the_bar_as_stopped(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
         with Progress("training", total=3, unit="steps") as bar:

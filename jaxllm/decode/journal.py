@@ -1,11 +1,10 @@
-"""Answers kept as they come, so that an evaluation that is killed goes on where it was.
+"""Answers kept as they come, so that a run that is killed goes on where it was.
 
-    FOLDER/journal/000000.jsonl, 000001.jsonl, ...
+    FOLDER/000000.jsonl, 000001.jsonl, ...
 
 A segment appears whole and is never changed; each line is one answer under a key that is made of
 the request and of the model's fingerprint, so no other model or setting ever takes it. When all is
-answered one segment is left that holds just these answers: the same evaluation again costs nothing,
-and one with another metric or extraction no more than the scoring.
+answered one segment is left that holds just these answers: the same requests again cost nothing.
 """
 
 from __future__ import annotations
@@ -21,10 +20,9 @@ from typing import Any, Generic, TypeVar
 
 from etils import epath
 
-from jaxllm.decode import Completion, Request, Score, ScoreRequest
-from jaxllm.reporting.results import write_whole_file
+from jaxllm.decode.jsonl import write_lines
+from jaxllm.decode.requests import Completion, Request, Score, ScoreRequest
 
-_FOLDER = "journal"
 _UPLOAD_SECONDS = 10.0
 
 Answer = TypeVar("Answer", Completion, Score)
@@ -45,22 +43,22 @@ class Journal(Generic[Answer]):
         *,
         fingerprint: str,
     ) -> None:
-        self._folder = folder / _FOLDER
+        self.requests = requests
+        self._folder = folder
         self._interval = _UPLOAD_SECONDS if "://" in str(folder) else 0.0
         self._keys = [_key(request, fingerprint) for request in requests]
         names = {field.name for field in dataclasses.fields(kind)}
-        written = {
-            key: fields
-            for path in self._segments()
-            for key, fields in _read(path)
-            if fields.keys() == names
-        }
+        segments = self._segments()
+        lines = [line for path in segments for line in _read(path) if line[1].keys() == names]
+        written = dict(lines)
         self.known: dict[int, Answer] = {
             index: kind(**written[key]) for index, key in enumerate(self._keys) if key in written
         }
+        # Whether the folder holds just what is asked, and in one segment.
+        self._is_settled = len(segments) == 1 and [key for key, _ in lines] == self._keys
         self._answers: dict[int, Answer] = dict(self.known)
         self._waiting: dict[int, Answer] = {}
-        self._next = 1 + max((int(path.stem) for path in self._segments()), default=-1)
+        self._next = 1 + max((int(path.stem) for path in segments), default=-1)
         self._written_at = time.monotonic()
 
     def add(self, answers: Mapping[int, Answer]) -> None:
@@ -81,24 +79,21 @@ class Journal(Generic[Answer]):
     ) -> None:
         if kind is not None:
             self._write(self._waiting)
-            return
-        segments = self._segments()
-        if len(segments) == 1 and [key for key, _ in _read(segments[0])] == self._keys:
-            return
-        self._write(dict(sorted(self._answers.items())))
-        for path in segments:
-            path.unlink()
+        elif not self._is_settled:
+            segments = self._segments()
+            self._write(dict(sorted(self._answers.items())))
+            for path in segments:
+                path.unlink()
 
     def _write(self, answers: Mapping[int, Answer]) -> None:
         if answers:
-            lines = [
-                json.dumps({"key": self._keys[index], **dataclasses.asdict(answer)})
+            lines = (
+                {"key": self._keys[index], **dataclasses.asdict(answer)}
                 for index, answer in answers.items()
-            ]
-            self._folder.mkdir(parents=True, exist_ok=True)
-            place = self._folder / f"{self._next:06d}.jsonl"
-            write_whole_file(place, "".join(f"{line}\n" for line in lines))
+            )
+            write_lines(self._folder / f"{self._next:06d}.jsonl", lines)
             self._next += 1
+            self._is_settled = False
         self._waiting = {}
         self._written_at = time.monotonic()
 
@@ -114,14 +109,16 @@ def _key(request: Request | ScoreRequest, fingerprint: str) -> str:
 
 
 def _read(path: epath.Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Key and fields of each answer of a segment; of a damaged one, those before the damage."""
-    for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
+    """Key and fields of each answer of a segment but for lines that are damaged."""
+    for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+        if not line:
+            continue
         try:
-            fields = json.loads(line)
-            key = fields.pop("key")
-        except (ValueError, AttributeError, KeyError):
-            print(f"{path}, line {number} is damaged: asked again from there", file=sys.stderr)
-            return
+            fields = dict(json.loads(line))
+            key = str(fields.pop("key"))
+        except (ValueError, TypeError, KeyError):
+            print(f"{path}, line {number} is damaged: asked again", file=sys.stderr)
+            continue
         yield (
             key,
             {

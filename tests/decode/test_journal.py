@@ -9,7 +9,7 @@ import pytest
 from etils import epath
 
 from jaxllm.decode import Completion, Request, Score, ScoreRequest
-from jaxllm.evaluators.journal import Journal
+from jaxllm.decode.journal import Journal
 
 _REQUESTS = [
     Request(id=f"q{index}", prompt_ids=(1, index), max_new_tokens=4, stop=("\n",))
@@ -26,7 +26,7 @@ _ANSWERS = {
 
 
 def _journal(folder, requests=_REQUESTS, *, fingerprint="model"):
-    return Journal(epath.Path(folder), requests, Completion, fingerprint=fingerprint)
+    return Journal(epath.Path(folder) / "journal", requests, Completion, fingerprint=fingerprint)
 
 
 def _segments(folder):
@@ -100,18 +100,28 @@ def test_the_order_of_requests_does_not_matter(tmp_path):
     assert turned == {2 - index: answer for index, answer in _ANSWERS.items()}
 
 
-def test_a_damaged_segment_is_told_and_the_others_count(tmp_path, capsys):
-    _interrupted(tmp_path, (0, 1), (2,))
-    path = tmp_path / "journal/000000.jsonl"
-    first, _ = path.read_text().splitlines()
-    path.write_text(f'{first}\n{{"key": "a", "te\n')
-    assert _journal(tmp_path).known == {0: _ANSWERS[0], 2: _ANSWERS[2]}
-    assert "000000.jsonl, line 2 is damaged" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    "damaged",
+    [b'{"key": "a", "te', b"\0" * 64, b"\xff\xfe", b"5", b"null", b'["key"]', b'{"id": "q1"}'],
+)
+def test_a_damaged_line_is_told_and_asked_again(tmp_path, capsys, damaged):
+    with _journal(tmp_path) as journal:
+        journal.add(_ANSWERS)
+    path = tmp_path / "journal/000001.jsonl"
+    first, _, last = path.read_bytes().splitlines()
+    path.write_bytes(b"\n".join([first, damaged, last]))
+    with _journal(tmp_path) as journal:
+        assert journal.known == {0: _ANSWERS[0], 2: _ANSWERS[2]}
+        journal.add({1: _ANSWERS[1]})
+    assert capsys.readouterr().err == f"{path}, line 2 is damaged: asked again\n"
+    # It is whole again.
+    assert _journal(tmp_path).known == _ANSWERS
+    assert capsys.readouterr().err == ""
 
 
 def test_what_a_kill_left_of_a_segment_is_no_segment(tmp_path):
     _interrupted(tmp_path, (0,))
-    (tmp_path / "journal/.000001.jsonl.unfinished").write_text('{"key": "a"')
+    (tmp_path / "journal/000001.jsonl.partial").write_text('{"key": "a"')
     with _journal(tmp_path) as journal:
         assert journal.known == {0: _ANSWERS[0]}
         journal.add({1: _ANSWERS[1], 2: _ANSWERS[2]})

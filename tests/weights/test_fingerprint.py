@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jaxllm.evaluators.fingerprint import model_fingerprint
+from jaxllm.weights.fingerprint import model_fingerprint
 
 
 def test_what_is_computed_with_the_weights_counts(tiny_config, tiny_tokenizer):
