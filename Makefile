@@ -88,7 +88,7 @@ clean: ## remove the environments and caches (runs/ stays)
 	find jaxllm tests configs -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
 
 $(STAMP): pyproject.toml
-	@echo "installing jaxllm into $(VENV) (once; about a minute, 1.3 GB; the download comes on top)"
+	@echo "installing jaxllm into $(VENV) (once; about a minute, 1.6 GB; the download comes on top)"
 	@$(call new_venv,$(VENV))
 	@$(call install,$(VENV),-e '.[dev]')
 	@touch $@
