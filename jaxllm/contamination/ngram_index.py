@@ -45,8 +45,10 @@ class NgramIndex:
         """The index of the samples to which texts belong, and of their sets."""
         table, ngrams_W, starts_W, texts_W = NgramTable.of(texts, n)
         is_form_W = _is_form(ngrams_W, samples_T[texts_W], sets_S)
-        own_W = ~_touches(starts_W, table.lengths_U[ngrams_W], is_form_W)
-        ngrams_P, samples_P = _unique_pairs(ngrams_W[own_W], samples_T[texts_W[own_W]], len(sets_S))
+        if is_form_W.any():
+            own_W = ~_touches(starts_W, table.lengths_U[ngrams_W], is_form_W)
+            ngrams_W, texts_W = ngrams_W[own_W], texts_W[own_W]
+        ngrams_P, samples_P = _unique_pairs(ngrams_W, samples_T[texts_W], len(sets_S))
         return NgramIndex(
             table=table,
             offsets=np.searchsorted(ngrams_P, np.arange(len(table.hashes_U) + 1)),

@@ -7,7 +7,7 @@ Rolling hashes modulo 2^64 (Karp & Rabin 1987), made of all texts at once from p
 them; what they find is then compared symbol by symbol, so that a collision is never a hit.
 
 Legend: N symbols of all texts end to end, T texts, W n-grams as they stand, U different n-grams,
-H hits, B buckets.
+H hits.
 """
 
 from __future__ import annotations
@@ -22,9 +22,8 @@ from jaxllm.input.packing import ranges
 _BASE = 0x9E3779B97F4A7C15
 _INVERSE = pow(_BASE, -1, 2**64)
 _MIX = np.uint64(0xFF51AFD7ED558CCD)
-_BUCKETS_PER_NGRAM = (
-    16  # one in 16 n-grams that are not in the table has to be looked up all the same
-)
+# So that of n-grams that are not in the table one in 16, at most, has to be looked up.
+_BUCKETS_PER_NGRAM = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,8 +52,8 @@ def characters(text: str) -> np.ndarray:
 class NgramTable:
     """Different n-grams of some texts by the sorted hash of each, uint64 `hashes_U`.
 
-    N-gram u is the `lengths_U[u]` symbols from `starts_U[u]` of `symbols_N`. `seen_B` says in which
-    buckets of hashes there is one: most n-grams of other texts end there.
+    N-gram u is the `lengths_U[u]` symbols from `starts_U[u]` of `symbols_N`. `seen` has a bit for
+    each bucket of hashes, set where there is one: most n-grams of other texts end there.
     """
 
     n: int
@@ -62,7 +61,7 @@ class NgramTable:
     hashes_U: np.ndarray
     starts_U: np.ndarray
     lengths_U: np.ndarray
-    seen_B: np.ndarray
+    seen: np.ndarray
 
     @staticmethod
     def of(texts: Texts, n: int) -> tuple[NgramTable, np.ndarray, np.ndarray, np.ndarray]:
@@ -75,15 +74,15 @@ class NgramTable:
         hashes_W = _hashes(texts.symbols_N, starts_W, lengths_W)
         hashes_U, first_U, ngrams_W = np.unique(hashes_W, return_index=True, return_inverse=True)
         num_bits = max(16, int(len(hashes_U) * _BUCKETS_PER_NGRAM).bit_length())
-        seen_B = np.zeros(1 << num_bits, dtype=bool)
-        seen_B[_buckets(hashes_U, num_bits)] = True
+        seen = np.zeros(1 << num_bits, dtype=bool)
+        seen[_buckets(hashes_U, num_bits)] = True
         table = NgramTable(
             n=n,
             symbols_N=texts.symbols_N,
             hashes_U=hashes_U,
             starts_U=starts_W[first_U],
             lengths_U=lengths_W[first_U],
-            seen_B=seen_B,
+            seen=np.packbits(seen),
         )
         # Of n-grams that share a hash the first is in the table, the others in none.
         is_first_W = table._is_at(ngrams_W, texts.symbols_N, starts_W, lengths_W)
@@ -93,8 +92,10 @@ class NgramTable:
         """The n-grams `ngrams_H` of the table that stand in some texts, and in which: `texts_H`."""
         starts_W, lengths_W, texts_W = _places(texts.offsets, self.n)
         hashes_W = _hashes(texts.symbols_N, starts_W, lengths_W)
-        num_bits = len(self.seen_B).bit_length() - 1
-        places = np.flatnonzero(self.seen_B[_buckets(hashes_W, num_bits)])
+        buckets_W = _buckets(hashes_W, (8 * len(self.seen)).bit_length() - 1)
+        bits_W = (buckets_W & np.uint64(7)).astype(np.uint8)
+        seen_W = self.seen[buckets_W >> np.uint64(3)] << bits_W & np.uint8(128)
+        places = np.flatnonzero(seen_W)
         if not len(places):
             return np.zeros(0, np.int64), np.zeros(0, np.int64)
         ngrams = np.searchsorted(self.hashes_U, hashes_W[places])
@@ -120,11 +121,12 @@ class NgramTable:
 
 
 def _places(offsets: np.ndarray, n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Where the n-grams of texts stand: start, length and text of each, int64 [W]."""
+    """Where the n-grams of texts stand: start (int64), length and text of each (int32), [W]."""
     sizes_T = np.diff(offsets)
     counts_T = np.where(sizes_T >= n, sizes_T - n + 1, np.minimum(sizes_T, 1))
-    texts_W = np.repeat(np.arange(len(sizes_T)), counts_T)
-    return ranges(offsets[:-1], counts_T), np.minimum(sizes_T, n)[texts_W], texts_W
+    texts_W = np.repeat(np.arange(len(sizes_T), dtype=np.int32), counts_T)
+    lengths_T = np.minimum(sizes_T, n).astype(np.int32)
+    return ranges(offsets[:-1], counts_T), lengths_T[texts_W], texts_W
 
 
 def _hashes(symbols_N: np.ndarray, starts_W: np.ndarray, lengths_W: np.ndarray) -> np.ndarray:

@@ -10,15 +10,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from jaxllm.contamination.compare import Compare
 from jaxllm.contamination.evaluation_sets import EvaluationSet
-from jaxllm.contamination.index import Comparison
+from jaxllm.contamination.index import Comparison, EvaluationIndex
 from jaxllm.contamination.result import Overlap
 from jaxllm.contamination.tally import Tally
+from jaxllm.contamination.texts import sample_texts
 from jaxllm.errors import UserError
 from jaxllm.input.records import Record
 from jaxllm.input.sources import Source
 from jaxllm.input.workers import Workers, num_cpus
 
-_BATCH_BYTES = 1_000_000
+_BATCH_BYTES = 500_000
 _ALONE_SECONDS = 1.0  # a source that is read by then needs no other process
 _MAX_PROCESSES = 16
 
@@ -46,14 +47,16 @@ def find_overlap(
     names = [source.spec for source in sources]
     if len(set(names)) != len(names):
         raise UserError(f"a source is named twice: {', '.join(names)}")
-    tally = Tally(sets, num_pairs=num_pairs)
     with tempfile.TemporaryDirectory(prefix="jaxllm-overlap-") as folder:
-        tally.index.save(folder)
+        texts = [[sample_texts(sample) for sample in found.samples] for found in sets]
+        EvaluationIndex.of(texts).save(folder)
+        # This process holds the same pages of it as the others.
+        tally = Tally(sets, EvaluationIndex.load(folder), num_pairs=num_pairs)
         for source in sources:
             for batch, comparison in _compared(source, folder):
                 tally.add(source.spec, batch, comparison)
                 progress(len(batch))
-    return tally.result(split=split, missing=missing or {})
+        return tally.result(split=split, missing=missing or {})
 
 
 def _compared(source: Source, folder: str) -> Iterator[tuple[list[Record], Comparison]]:

@@ -22,24 +22,25 @@ from jaxllm.input.records import Record, parse
 class Tally:
     """Adds up comparisons of examples with some sets."""
 
-    def __init__(self, sets: Sequence[EvaluationSet], *, num_pairs: int) -> None:
+    def __init__(
+        self, sets: Sequence[EvaluationSet], index: EvaluationIndex, *, num_pairs: int
+    ) -> None:
         self._sets = sets
+        self._index = index
         self._num_pairs = num_pairs
-        by_set = [[sample_texts(sample) for sample in found.samples] for found in sets]
-        self.index = EvaluationIndex.of(by_set)
-        self._set_S = np.repeat(np.arange(len(sets)), list(map(len, by_set)))
-        self._texts = [texts for samples in by_set for texts in samples]
+        self._set_S = np.repeat(np.arange(len(sets)), [len(found.samples) for found in sets])
+        self._texts = [sample_texts(sample) for found in sets for sample in found.samples]
         self._sample_of_text = np.repeat(np.arange(len(self._texts)), list(map(len, self._texts)))
         flat = [text for texts in self._texts for text in texts]
-        self._near = NearDuplicates(flat, self.index.form)
+        self._near = NearDuplicates(flat, self._index.form)
         self._sources: dict[str, _Source] = {}
         self._worst: list[dict[int, tuple[float, int, str, Record]]] = [{} for _ in sets]
 
     def add(self, name: str, records: Sequence[Record], comparison: Comparison) -> None:
         """Adds what was found of some records of the source of that name."""
-        source = self._sources.setdefault(name, _Source(self.index))
+        source = self._sources.setdefault(name, _Source(self._index))
         source.num_examples += len(records)
-        for kind, index in (("words", self.index.words), ("characters", self.index.characters)):
+        for kind, index in (("words", self._index.words), ("characters", self._index.characters)):
             overlaps: Overlaps = getattr(comparison, kind)
             source.held[kind][overlaps.ngrams] = True
             shares = overlaps.counts / index.totals_S[overlaps.samples]
@@ -97,23 +98,25 @@ class Tally:
             samples=tuple(
                 overlap
                 for name, source in self._sources.items()
-                for overlap in source.overlaps(name, self.index, owners)
+                for overlap in source.overlaps(name, self._index, owners)
             ),
             missing=missing,
         )
 
     def _pair(self, id: str, sample: int, source: str, record: Record) -> Pair:
         evaluated, trained = self._texts[sample], example_texts(parse(record))
-        comparison = self.index.compare([trained])
+        comparison = self._index.compare([trained])
         passages = side_by_side(evaluated, trained)
         return Pair(
             id=id,
             source=source,
             example=record.id,
-            words=_share(comparison.words, sample, self.index.words.totals_S),
-            characters=_share(comparison.characters, sample, self.index.characters.totals_S),
+            words=_share(comparison.words, sample, self._index.words.totals_S),
+            characters=_share(comparison.characters, sample, self._index.characters.totals_S),
             similarity=max(
-                similarity(own_trigrams(one, self.index.form), own_trigrams(other, self.index.form))
+                similarity(
+                    own_trigrams(one, self._index.form), own_trigrams(other, self._index.form)
+                )
                 for one in evaluated
                 for other in trained
             ),
