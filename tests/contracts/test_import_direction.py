@@ -53,7 +53,10 @@ _BESIDE = {
     "judge": {"evaluate"},  # the judge of a model's answers is an evaluator like any other
 }
 # Rooms that are used where JAX is not wanted: not even through something that they import.
-_NEVER_JAX = ("metrics", "text", "corpora", "tasks", "reporting", "annotation", "contamination")
+_NEVER_JAX = (
+    *("metrics", "text", "corpora", "tasks", "reporting", "annotation", "contamination"),
+    "judging",
+)
 _FORBIDDEN = {"torch", "transformers", "tensorflow"}
 # Other programs, into which a model of ours goes; nothing else may need them.
 _HOSTS = {"lm_eval"}
