@@ -13,7 +13,7 @@ import numpy as np
 from datasketch import MinHash, MinHashLSH
 
 from jaxllm.contamination.limits import SIMILAR_FROM
-from jaxllm.contamination.ngrams import characters
+from jaxllm.contamination.ngrams import characters, distinct
 from jaxllm.contamination.texts import is_form
 
 _NUM_PERM = 128
@@ -28,7 +28,7 @@ _EMPTY = MinHash(num_perm=_NUM_PERM)
 def trigrams(text: str) -> np.ndarray:
     """The different trigrams of a text, each as one number; uint64, sorted."""
     points = characters(text).astype(np.uint64)
-    return np.unique(points[:-2] << np.uint64(42) | points[1:-1] << np.uint64(21) | points[2:])
+    return distinct(points[:-2] << np.uint64(42) | points[1:-1] << np.uint64(21) | points[2:])
 
 
 def own_trigrams(text: str, form: np.ndarray) -> np.ndarray:
@@ -41,7 +41,7 @@ def own_trigrams(text: str, form: np.ndarray) -> np.ndarray:
 
 def form_trigrams(samples: Sequence[Sequence[str]]) -> np.ndarray:
     """The trigrams that are the form of a set, from the texts of its samples; sorted."""
-    held = [np.unique(np.concatenate([trigrams(text) for text in texts])) for texts in samples]
+    held = [distinct(np.concatenate([trigrams(text) for text in texts])) for texts in samples]
     found, counts = np.unique(np.concatenate(held), return_counts=True)
     return found[is_form(counts, len(samples))]
 

@@ -9,7 +9,7 @@ import dataclasses
 
 import numpy as np
 
-from jaxllm.contamination.ngrams import NgramTable, Texts
+from jaxllm.contamination.ngrams import NgramTable, Texts, distinct
 from jaxllm.contamination.texts import is_form
 from jaxllm.input.packing import ranges
 
@@ -66,7 +66,7 @@ class NgramIndex:
         pairs = np.repeat(examples, counts) * len(self.totals_S) + samples
         pairs, counts = np.unique(pairs, return_counts=True)
         return Overlaps(
-            ngrams=np.unique(ngrams),
+            ngrams=distinct(ngrams),
             examples=pairs // len(self.totals_S),
             samples=pairs % len(self.totals_S),
             counts=counts,
@@ -101,5 +101,5 @@ def _touches(starts_W: np.ndarray, lengths_W: np.ndarray, chosen_W: np.ndarray) 
 def _unique_pairs(
     first: np.ndarray, second: np.ndarray, num_second: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    pairs = np.unique(first * num_second + second)
+    pairs = distinct(first * num_second + second)
     return pairs // max(num_second, 1), pairs % max(num_second, 1)
