@@ -94,3 +94,4 @@ def test_the_page_shows_the_row_and_its_note(make_result):
     page = render_page(boards, overlapping=_ids("QA-0"))
     assert "small, sft, step 3, without overlap" in page
     assert "without 1 of 7 samples" in page
+    assert "<sup>1, 2</sup>" in page
