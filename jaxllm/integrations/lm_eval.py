@@ -107,7 +107,14 @@ class JaxLM(TemplateLM):
         self.tokenizer: Tokenizer = model.tokenizer
         self.max_length = max_length or positions
         self.max_gen_toks = max_gen_toks
-        self._model = model
+        # What is asked later; the weights are the engine's, which has them in a form of its own.
+        self._source, revision = model.source, model.revision or ""
+        self._model_info = {
+            "model_num_parameters": model.num_params,
+            "model_dtype": model.config.dtype,
+            "model_revision": revision,
+            "model_sha": revision,
+        }
         self._texts = HFTexts(model.tokenizer, add_bos=add_bos_token)
         self._prefix_token_id = prefix_token_id
         self._chat_variables = (
@@ -137,17 +144,11 @@ class JaxLM(TemplateLM):
     @property
     def tokenizer_name(self) -> str:
         """By what the harness tells prompts in one chat format from those in another."""
-        return self._model.source.replace("/", "__")
+        return self._source.replace("/", "__")
 
     def get_model_info(self) -> dict[str, Any]:
         """What the harness writes beside the results."""
-        revision = self._model.revision or ""
-        return {
-            "model_num_parameters": self._model.num_params,
-            "model_dtype": self._model.config.dtype,
-            "model_revision": revision,
-            "model_sha": revision,
-        }
+        return self._model_info
 
     def tok_encode(
         self, string: str, add_special_tokens: bool | None = None, **_: Any
