@@ -149,6 +149,35 @@ def test_answers_of_a_model(flags, tiny_run, tmp_path):
     assert (result.folder / "llm-jp-judge/evaluation/score_table.json").exists()
 
 
+def test_models_are_compared_and_files_of_comparisons_summed_up(
+    flags, benchmark, answers, script, tmp_path, capsys
+):
+    definition, *questions = benchmark.read_text().splitlines()
+    pairs = [{"name": "pair", "prompt": "A {answer_a} B {answer_b}"}]
+    benchmark.write_text(
+        "\n".join([json.dumps(json.loads(definition) | {"pairs": pairs}), *questions])
+    )
+    script.write_text('{"contains": "A b", "reply": "[[A]]"}\n{"reply": "[[B]]"}\n')
+    other = tmp_path / "other.jsonl"
+    other.write_text(answers.read_text().replace('["a', '["b').replace("theirs", "ours"))
+    workdir = tmp_path / "compared"
+    both = [f"--answers={answers}", f"--answers=better={other}"]
+    assert main([*flags, "--pairwise", *both, f"--workdir={workdir}"]) == 0
+    printed = capsys.readouterr().out
+    assert "talk · pairwise · judged by script" in printed
+    folder = workdir / "pairwise" / "talk"
+    record = json.loads((folder / "pairwise.json").read_text())
+    assert record["models"]["better"]["wins"] == 3
+    assert record["categories"] == {
+        "odd": {"better": 1.0, "theirs": 0.0},
+        "even": {"better": 1.0, "theirs": 0.0},
+    }
+    again = tmp_path / "again"
+    main([*flags, "--pairwise", f"--judgments={folder / 'verdicts.jsonl'}", f"--workdir={again}"])
+    found = json.loads((again / "pairwise" / "talk" / "script" / "pairwise.json").read_text())
+    assert found["models"] == record["models"]
+
+
 def test_a_cap_that_is_reached_is_told_by_the_exit_status(
     flags, answers, tmp_path, fake_endpoint, monkeypatch, capsys
 ):
@@ -175,6 +204,8 @@ def test_a_cap_that_is_reached_is_told_by_the_exit_status(
         (["--judgments=nothing.jsonl"], "there is no file nothing.jsonl"),
         (["--model=x", "--answers=y"], "leave the model out"),
         (["--config.model.type=api", "--answers=y"], "leave the model out"),
+        (["--pairwise"], "takes --answers of two models or more, or --judgments"),
+        (["--pairwise", "--model=x"], "leave --model and --also out"),
         ([], "name a model, or set config.model.type='api'"),
         (["--config.model.type=apy"], "it takes 'local' or 'api'"),
     ],

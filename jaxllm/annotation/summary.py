@@ -6,7 +6,6 @@ before anything else: the questions are what was sampled, so intervals are over 
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import datetime
 import itertools
@@ -16,11 +15,15 @@ from typing import Any
 
 from jaxllm.annotation.scales import AXES, FIRST, SECOND, TIE
 from jaxllm.errors import UserError
+from jaxllm.reporting import win_rates
 from jaxllm.reporting.agreement import cohen_kappa, krippendorff_alpha
+from jaxllm.reporting.bradley_terry import strengths
 from jaxllm.reporting.statistics import Interval, mean_interval
+from jaxllm.reporting.win_rates import Comparison
 
 _LOWEST, _HIGHEST = 1, 5
-_WORTH = {FIRST: 1.0, TIE: 0.5, SECOND: 0.0}  # of a preference, to the answer shown first
+# Of a preference, to the answer shown first.
+_WORTH = {FIRST: win_rates.WIN, TIE: win_rates.TIE, SECOND: win_rates.LOSS}
 
 Record = Mapping[str, Any]
 
@@ -30,9 +33,10 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
 
     `axes` holds for each axis the `models` (rating: mean, low, high of the 95 % interval, counts of
     questions, ratings and "cannot judge"; pairwise: the same of the win rate, a tie counting half,
-    with wins, ties and losses), in a pairwise study also the `pairs` and how often the answer
-    `shown_first` won, and the `agreement`. `annotators` tells how many tasks each has rated and
-    how long one took. Raises UserError without ratings or for both kinds of study at once.
+    with wins, ties and losses), in a pairwise study also the `pairs`, Bradley-Terry's `strengths`
+    and how often the answer `shown_first` won, and the `agreement`. `annotators` tells how many
+    tasks each has rated and how long one took. Raises UserError without ratings or for both kinds
+    of study at once.
     """
     kinds = {record["kind"] for record in records if record["ratings"]}
     if not kinds:
@@ -74,69 +78,36 @@ def _pairwise_axis(axis: str, records: Sequence[Record]) -> dict[str, Any]:
     given = [record for record in records if axis in record["ratings"]]
     judged = [record for record in given if _is_judged(record, axis)]
     shown_first = [
-        _Side(
-            model=record["model_a"],
-            against=record["model_b"],
+        Comparison(
+            first=record["model_a"],
+            second=record["model_b"],
             question=record["question_id"],
             worth=_WORTH[record["ratings"][axis]],
         )
         for record in judged
     ]
-    sides = [*shown_first, *(side.turned() for side in shown_first)]
-    names = sorted({side.model for side in sides})
-    decided = [side for side in shown_first if side.worth != _WORTH[TIE]]
+    decided = [one for one in shown_first if one.worth != win_rates.TIE]
     # Two annotators may have seen a pair from different sides: compared is one model's side.
     units = _units(
         (
-            (record["question_id"], record["turn"], *sorted((side.model, side.against))),
+            (record["question_id"], record["turn"], *sorted((one.first, one.second))),
             record["annotator"],
-            min(side, side.turned(), key=lambda either: either.model).worth,
+            min(one, one.turned(), key=lambda either: either.first).worth,
         )
-        for record, side in zip(judged, shown_first, strict=True)
+        for record, one in zip(judged, shown_first, strict=True)
     )
     return {
-        "models": {name: _wins([side for side in sides if side.model == name]) for name in names},
-        "pairs": [
-            {"model": first, "against": second, **_wins(between)}
-            for first, second in itertools.combinations(names, 2)
-            if (between := [s for s in sides if (s.model, s.against) == (first, second)])
-        ],
-        "shown_first": {**_win_rate(decided), "num_ratings": len(decided)},
+        **win_rates.win_rates(shown_first),
+        "strengths": {
+            name: dataclasses.asdict(strength) for name, strength in strengths(shown_first).items()
+        },
+        "shown_first": {
+            **win_rates.first_win_rate(decided),
+            "num_ratings": len(decided),
+        },
         "num_cannot_judge": len(given) - len(judged),
         "agreement": _agreement(units, is_scale=False),
     }
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Side:
-    """A comparison as one of its two models sees it; `worth` is 1 won, 0.5 tied, 0 lost."""
-
-    model: str
-    against: str
-    question: str
-    worth: float
-
-    def turned(self) -> _Side:
-        """The same comparison from the other side."""
-        return dataclasses.replace(
-            self, model=self.against, against=self.model, worth=1 - self.worth
-        )
-
-
-def _wins(sides: Sequence[_Side]) -> dict[str, Any]:
-    counts = collections.Counter(side.worth for side in sides)
-    return {
-        **_win_rate(sides),
-        "wins": counts[1.0],
-        "ties": counts[0.5],
-        "losses": counts[0.0],
-        "num_questions": len({side.question for side in sides}),
-    }
-
-
-def _win_rate(sides: Sequence[_Side]) -> dict[str, float | None]:
-    worths = [(side.question, side.worth) for side in sides]
-    return _estimate(_over_questions(worths, low=0, high=1))
 
 
 def _is_judged(record: Record, axis: str) -> bool:

@@ -48,14 +48,16 @@ def _ratings(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
 
 def _win_rates(axes: Mapping[str, Any]) -> Iterable[RenderableType]:
     for axis, summary in axes.items():
-        table = _table(axis, "win rate", "wins", "ties", "losses", "questions")
+        table = _table(axis, "win rate", "wins", "ties", "losses", "questions", "strength")
         for model, won in summary["models"].items():
-            table.add_row(Text(model), *_won(won))
+            strength = summary["strengths"].get(model)
+            table.add_row(Text(model), *_won(won), _estimate(strength, digits=2))
         if len(summary["pairs"]) > 1:
             table.add_section()
             for pair in summary["pairs"]:
                 table.add_row(Text(f"{pair['model']} against {pair['against']}"), *_won(pair))
         yield table
+        yield Text("a tie counts half; strength is Bradley-Terry's, in logits")
         first = summary["shown_first"]
         if first["mean"] is not None:
             yield Text(

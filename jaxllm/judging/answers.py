@@ -24,6 +24,10 @@ class Answer:
     errors: tuple[str, ...] = ()
     made_at: float = 0.0
 
+    def up_to(self, turn: int) -> tuple[str | None, ...]:
+        """The first turns, None for those that a file left out."""
+        return (*self.turns, *[None] * turn)[:turn]
+
 
 def collect_answers(
     benchmark: Benchmark,

@@ -91,6 +91,8 @@ class Benchmark:
       prompt_file: where the rubric's prompt comes with the data, this file.
       reference_categories: references are shown for these categories alone; empty is for all.
       system: the system message that stands before the questions; empty is none.
+      pairs: how two answers are compared; a rubric's one score is 1 where the first is better, 0
+        where the second is, 0.5 for a tie.
       metrics: the first is the headline.
       retries: how often a judgment without a readable score is asked for again.
       category_field: the field of a question's record that says its category.
@@ -114,6 +116,7 @@ class Benchmark:
     judge: Sampling
     rubrics: tuple[Rubric, ...]
     metrics: tuple[Metric, ...]
+    pairs: tuple[Rubric, ...] = ()
     retries: int = 2
     category_field: str = "category"
     by_category: bool = False

@@ -20,6 +20,13 @@ the definition and whose other lines are the questions:
     metrics:                         # may be left out: the mean of every score
     - {name: politeness, score: politeness}
     - {name: rude_rate, score: politeness, below: 3}
+    pairs:                           # may be left out: how two models' answers are compared
+    - name: politer
+      prompt: |-
+        Which answer to "{question}" is politer? Write [[A]], [[B]], or [[C]] for a tie.
+
+        A: {answer_a}
+        B: {answer_b}
 
 The other fields are those of `jaxllm.judging.benchmark`.
 """
@@ -42,6 +49,11 @@ from jaxllm.judging.benchmark import Benchmark, Metric, Rubric, Sampling
 from jaxllm.judging.parsers import ExpectedScore, JsonParser, Parser, RegexParser
 
 _DEFINITIONS = "definitions"
+# What stands in FastChat's verdicts, as the worth of the answer that is shown first.
+_PAIR = {
+    "scales": {"preference": [0, 1]},
+    "parser": {"regex": r"\[\[\s*([ABC])\s*\]\]", "values": {"A": 1.0, "B": 0.0, "C": 0.5}},
+}
 _ANSWERS, _JUDGE = {"max_tokens": 1024}, {"max_tokens": 1024}
 
 
@@ -113,6 +125,9 @@ def _benchmark(document: Mapping[str, Any], folder: epath.Path | None) -> Benchm
     rubrics = tuple(map(_rubric, fields.pop("rubrics")))
     if not rubrics:
         raise UserError("`rubrics` is empty: say what to judge")
+    pairs = tuple(_rubric({**_PAIR, **pair}) for pair in fields.pop("pairs", ()))
+    if any(list(pair.scales.values()) != [(0.0, 1.0)] for pair in pairs):
+        raise UserError("`pairs` give one score from 0 to 1: how much better the first answer is")
     metrics = tuple(map(_metric, fields.pop("metrics", ())))
     scales = {score: scale for rubric in rubrics for score, scale in rubric.scales.items()}
     metrics = metrics or tuple(Metric(name=score, score=score) for score in scales)
@@ -126,6 +141,7 @@ def _benchmark(document: Mapping[str, Any], folder: epath.Path | None) -> Benchm
         "questions": None if inline else _file(questions, folder),
         "inline": tuple(inline),
         "rubrics": rubrics,
+        "pairs": pairs,
         "metrics": metrics,
         "answers": _made(Sampling, _ANSWERS | fields.pop("answers", {}), "answers"),
         "judge": _made(Sampling, _JUDGE | fields.pop("judge", {}), "judge"),
@@ -136,6 +152,8 @@ def _benchmark(document: Mapping[str, Any], folder: epath.Path | None) -> Benchm
     if "reference_categories" in fields:
         made["reference_categories"] = tuple(fields.pop("reference_categories"))
     benchmark = _made(Benchmark, fields | made, "the definition")
+    if not all(pair.prompt for pair in pairs):
+        raise UserError("each of `pairs` needs a `prompt`")
     if not all(rubric.prompt or benchmark.prompt_file for rubric in benchmark.rubrics):
         raise UserError("a rubric without `prompt` needs the definition to name a `prompt_file`")
     return benchmark

@@ -35,7 +35,7 @@ def answer_lines(answers: Sequence[Answer], model: str) -> Iterator[dict[str, An
             for answer in samples
         ]
         yield {
-            "question_id": _number(question),
+            "question_id": question_number(question),
             "answer_id": hashlib.sha256(repr((model, choices)).encode()).hexdigest()[:22],
             "model_id": model,
             "choices": choices,
@@ -83,7 +83,7 @@ def judgment_lines(
     for judgment in judgments:
         scores = None if judgment.scores is None else dict(judgment.scores)
         yield {
-            "question_id": _number(judgment.question),
+            "question_id": question_number(judgment.question),
             "model": model,
             "judge": [judge, judgment.rubric],
             "user_prompt": judgment.prompt,
@@ -145,6 +145,11 @@ def read_judgments(
     return found
 
 
+def question_number(question: str) -> int | str:
+    """A question's id as FastChat has it: a number where it is one, as its programs look it up."""
+    return int(question) if question.isdigit() and str(int(question)) == question else question
+
+
 def _lines(path: epath.Path) -> Sequence[Mapping[str, Any]]:
     if not path.is_file():
         raise UserError(f"there is no file {path}")
@@ -164,11 +169,6 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no text")
     return value
-
-
-def _number(question: str) -> int | str:
-    # FastChat's ids are numbers, and its programs look them up as such.
-    return int(question) if question.isdigit() and str(int(question)) == question else question
 
 
 def _whole(score: float) -> float | int:

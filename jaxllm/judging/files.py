@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 
 from etils import epath
 
@@ -17,15 +18,42 @@ from jaxllm.judging.judgments import Judgment
 ANSWERS, JUDGMENTS = "answers.jsonl", "judgments.jsonl"
 
 
+def folder_name(label: str) -> str:
+    """A model's or a judge's name as that of a folder."""
+    return re.sub(r"[^\w.-]+", "--", label).strip(".-") or "answers"
+
+
 def read_answers(
-    path: str | os.PathLike[str], benchmark: Benchmark
+    paths: Sequence[str | os.PathLike[str]], benchmark: Benchmark
 ) -> dict[str, tuple[epath.Path, list[Answer]]]:
     """Each model's answers and the file they stand in, by the model's name.
 
+    A path may be `NAME=PATH`, where NAME is what the model in it is to be called.
+
     Raises:
-        UserError: there are none, or a file is another one.
+        UserError: there are none, a file is another one, or two models have one name.
     """
-    place = epath.Path(path)
+    found: dict[str, tuple[epath.Path, list[Answer]]] = {}
+    for path in paths:
+        name, equals, rest = os.fspath(path).partition("=")
+        named = bool(equals) and not epath.Path(path).exists()
+        read = _read_answers(epath.Path(rest if named else path), benchmark)
+        if named and len(read) > 1:
+            raise UserError(f"{rest} holds answers of {', '.join(read)}: {name} can name one")
+        for model, answers in read.items():
+            label = name if named else model
+            if label in found:
+                raise UserError(
+                    f"{path} and {found[label][0]} hold answers of {label}: call one of them by "
+                    "another name, as in --answers=tuned=PATH"
+                )
+            found[label] = answers
+    return found
+
+
+def _read_answers(
+    place: epath.Path, benchmark: Benchmark
+) -> dict[str, tuple[epath.Path, list[Answer]]]:
     if llm_jp_judge_answers.is_generation_folder(place):
         file, model, answers = llm_jp_judge_answers.read_answers(place, benchmark.name)
         return {model: (file, answers)}

@@ -45,14 +45,18 @@ class Judgment:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class _Call:
-    """A vote that is wanted, and how it is asked for."""
+class Call:
+    """A vote that is wanted, and how it is asked for.
+
+    `subject` tells apart what else is asked by the rubric about the question.
+    """
 
     question: Question
-    answer: Answer
+    sample: int
     rubric: Rubric
     vote: int
     messages: tuple[Message, ...]
+    subject: str
 
 
 def judge_answers(
@@ -73,18 +77,29 @@ def judge_answers(
         UserError: the judge cannot be asked at all.
     """
     calls = _calls(benchmark, questions, answers, votes)
+    done = [_without_asking(benchmark, call, turns) for call, turns in calls]
+    waiting = [call for (call, _), judgment in zip(calls, done, strict=True) if judgment is None]
+    asked = iter(ask_judge(benchmark, waiting, judge, journal, title="judgments"))
+    return [next(asked) if judgment is None else judgment for judgment in done]
+
+
+def ask_judge(
+    benchmark: Benchmark,
+    calls: Sequence[Call],
+    judge: ChatModel,
+    journal: CallJournal,
+    *,
+    title: str,
+) -> list[Judgment]:
+    """A judgment for each call, in their order; `judge_answers` says what becomes of failures."""
     done: dict[int, Judgment] = {}
-    for index, call in enumerate(calls):
-        judgment = _without_asking(benchmark, call)
-        if judgment is not None:
-            done[index] = judgment
-    waiting = [index for index in range(len(calls)) if index not in done]
+    waiting = list(range(len(calls)))
     for attempt in range(1 + _retries(benchmark, judge)):
         if not waiting:
             break
         requests = [_request(benchmark, calls[index], attempt) for index in waiting]
-        title = f"{benchmark.name}: judgments" + (f", try {attempt + 1}" if attempt else "")
-        replies = ask(judge, requests, journal, title=title)
+        again = f", try {attempt + 1}" if attempt else ""
+        replies = ask(judge, requests, journal, title=f"{benchmark.name}: {title}{again}")
         for index, reply in zip(waiting, replies, strict=True):
             done[index] = _judgment(benchmark, calls[index], reply, attempt)
         journal.set_scores(
@@ -100,6 +115,11 @@ def judge_answers(
             if done[index].scores is None and not reply.error
         ]
     return [done[index] for index in range(len(calls))]
+
+
+def missing(call: Call, reason: str) -> Judgment:
+    """The judgment of what the judge was not asked about."""
+    return _made(call, text="", scores=None, reason=reason, tries=0)
 
 
 def adopt(
@@ -118,8 +138,8 @@ def adopt(
     """
     said = {(one.question, one.sample, one.rubric, one.vote): one for one in given if one.text}
     taken = []
-    for call in _calls(benchmark, questions, answers, votes):
-        one = said.get((call.question.id, call.answer.sample, call.rubric.name, call.vote))
+    for call, _ in _calls(benchmark, questions, answers, votes):
+        one = said.get((call.question.id, call.sample, call.rubric.name, call.vote))
         if one is not None and one.prompt == call.messages[-1].content:
             reply = ChatReply(text=one.text, finish_reason="adopted", made_at=one.made_at)
             taken.append((_request(benchmark, call, 0), reply))
@@ -145,31 +165,44 @@ def check_votes(benchmark: Benchmark, votes: int, *, repeats: bool) -> None:
 
 def _calls(
     benchmark: Benchmark, questions: Sequence[Question], answers: Sequence[Answer], votes: int
-) -> list[_Call]:
+) -> list[tuple[Call, tuple[str | None, ...]]]:
+    """What is to be asked, each with the answer's turns up to the judged one."""
     by_id = {question.id: question for question in questions}
-    return [
-        _Call(
-            question=by_id[answer.question],
-            answer=answer,
-            rubric=rubric,
-            vote=vote,
-            messages=judge_messages(benchmark, rubric, by_id[answer.question], answer.turns),
-        )
-        for answer in answers
-        if not (benchmark.first_sample_only and answer.sample)
-        for rubric in benchmark.rubrics
-        if applies(rubric, by_id[answer.question])
-        for vote in range(votes)
-    ]
+    calls = []
+    for answer in answers:
+        if benchmark.first_sample_only and answer.sample:
+            continue
+        question = by_id[answer.question]
+        for rubric in benchmark.rubrics:
+            if not applies(rubric, question):
+                continue
+            turns = answer.up_to(rubric.turn)
+            messages = judge_messages(benchmark, rubric, question, turns)
+            calls += [
+                (
+                    Call(
+                        question=question,
+                        sample=answer.sample,
+                        rubric=rubric,
+                        vote=vote,
+                        messages=messages,
+                        subject=str(answer.sample),
+                    ),
+                    turns,
+                )
+                for vote in range(votes)
+            ]
+    return calls
 
 
 def _retries(benchmark: Benchmark, judge: ChatModel) -> int:
     return 0 if judge.repeats and benchmark.judge.temperature == 0 else benchmark.retries
 
 
-def _without_asking(benchmark: Benchmark, call: _Call) -> Judgment | None:
+def _without_asking(
+    benchmark: Benchmark, call: Call, turns: Sequence[str | None]
+) -> Judgment | None:
     """The judgment of an answer that is not there, or None where the judge is to be asked."""
-    turns = call.answer.turns[: call.rubric.turn]
     given = {
         score: benchmark.empty_answer_scores[score]
         for score in call.rubric.scales
@@ -178,17 +211,17 @@ def _without_asking(benchmark: Benchmark, call: _Call) -> Judgment | None:
     if given and not turns[-1]:
         return _made(call, text="", scores=given, reason="an empty answer", tries=0, imputed=True)
     if None in turns and not benchmark.judges_nothing:
-        return _made(call, text="", scores=None, reason=NO_ANSWER, tries=0)
+        return missing(call, NO_ANSWER)
     return None
 
 
-def _request(benchmark: Benchmark, call: _Call, attempt: int) -> ChatRequest:
+def _request(benchmark: Benchmark, call: Call, attempt: int) -> ChatRequest:
     rubric, parser = call.rubric, call.rubric.parser
     sampling = benchmark.judge
     seed = None if sampling.seed is None else sampling.seed + call.vote + 1000 * attempt
     return ChatRequest(
         id=(
-            f"{benchmark.name}/{call.question.id}/{call.answer.sample}/{rubric.name}/"
+            f"{benchmark.name}/{call.question.id}/{call.subject}/{rubric.name}/"
             f"{call.vote}/{attempt}"
         ),
         messages=call.messages,
@@ -201,7 +234,7 @@ def _request(benchmark: Benchmark, call: _Call, attempt: int) -> ChatRequest:
     )
 
 
-def _judgment(benchmark: Benchmark, call: _Call, reply: ChatReply, attempt: int) -> Judgment:
+def _judgment(benchmark: Benchmark, call: Call, reply: ChatReply, attempt: int) -> Judgment:
     if reply.error:
         given = {
             score: benchmark.failed_call_scores[score]
@@ -228,10 +261,10 @@ def _judgment(benchmark: Benchmark, call: _Call, reply: ChatReply, attempt: int)
     return _made(call, scores=scores, **common)
 
 
-def _made(call: _Call, **fields: object) -> Judgment:
+def _made(call: Call, **fields: object) -> Judgment:
     return Judgment(
         question=call.question.id,
-        sample=call.answer.sample,
+        sample=call.sample,
         rubric=call.rubric.name,
         turn=call.rubric.turn,
         vote=call.vote,

@@ -27,7 +27,9 @@ class RegexParser:
     Attributes:
       pattern: its last group is the value; where there are two, the first is the score's label.
       labels: the score that each label stands for; without labels the rubric gives one score.
-      pick: which match counts, the first or the last one; "only" wants no second one.
+      values: the number that each value stands for, where they are words.
+      pick: which match counts, the first or the last one; "only" wants no second one, "listed" is
+        the one that stands first among `values`.
       fallback: a pattern for texts in which the other finds nothing.
       on_scale: whether a value off the scale is no score.
       normalise: reads full-width digits and brackets as half-width ones.
@@ -35,7 +37,8 @@ class RegexParser:
 
     pattern: str
     labels: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    pick: Literal["first", "last", "only"] = "last"
+    values: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    pick: Literal["first", "last", "only", "listed"] = "last"
     fallback: str = ""
     on_scale: bool = True
     normalise: bool = True
@@ -62,11 +65,18 @@ class RegexParser:
         found = [_groups(match) for match in re.finditer(self.pattern, text)]
         if not found and self.fallback:
             found = [_groups(match) for match in re.finditer(self.fallback, text)]
+        for _, value in found:
+            if self.values and value not in self.values:
+                raise NoScore(f"{value} is none of {', '.join(self.values)}")
+        if self.pick == "last":
+            found.reverse()
+        elif self.pick == "listed":
+            found.sort(key=lambda pair: list(self.values).index(pair[1]))
         scores: dict[str, float] = {}
-        for label, value in found if self.pick != "last" else reversed(found):
+        for label, value in found:
             score = self.labels[label] if self.labels else next(iter(scales))
             if score not in scores:
-                scores[score] = float(value)
+                scores[score] = self.values[value] if self.values else float(value)
             elif self.pick == "only":
                 raise NoScore(f"two scores for {label or score}")
         return _checked(scores, scales, on_scale=self.on_scale)

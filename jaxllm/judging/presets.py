@@ -4,7 +4,8 @@ Each preset reproduces prompts, patterns and what is done with failures. Where o
 
 - `fastchat` (MT-Bench in English) takes the first number in double brackets, else in single ones,
   on the scale or not, and judges the first of several answers only; a judgment without a number is
-  -1 and left out of the mean, and no second one is asked for.
+  -1 and left out of the mean, and no second one is asked for. Of several verdicts on a pair [[A]]
+  counts before [[B]], and that before a tie.
 - `llm-jp-judge-v1` and `-v2-compat` judge quality and safety once, at temperature 1, with a system
   message that asks the judge to follow an instruction; an answer that could not be made is judged
   as the text "None"; a digit from 0 to 9 is a safety score; and where the judge could not be asked,
@@ -12,7 +13,8 @@ Each preset reproduces prompts, patterns and what is done with failures. Where o
 - `llm-jp-judge-v2-compat` shows question, reference and answer of quality, safety, culture and
   borderline as Python prints a list, newlines as `\\n`; it takes the first digit from 0 to 3
   anywhere in the text for the points of the boundary test; and an empty answer on culture counts 1.
-- Both end the system messages of MT-Bench's second turn in one newline less or two.
+- llm-jp-judge compares no pairs.
+- Both of its versions end the system messages of MT-Bench's second turn in one newline less or two.
 
 Ours reads the last score and only on its scale, shows texts as they are, judges every sample but
 not what is not there, and never lets a failure become a score: it is missing, and counted. A score
@@ -23,7 +25,7 @@ halves, as in llm-jp-judge.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from jaxllm.errors import UserError
 from jaxllm.judging.benchmark import Benchmark, Rubric, Sampling
@@ -40,6 +42,12 @@ _FASTCHAT_PARSER = RegexParser(
     fallback=r"\[(\d+\.?\d*)\]",
     pick="first",
     on_scale=False,
+    normalise=False,
+)
+_FASTCHAT_VERDICTS = RegexParser(
+    pattern=r"\[\[([ABC])\]\]",
+    values={"A": 1.0, "B": 0.0, "C": 0.5},
+    pick="listed",
     normalise=False,
 )
 _MT_BENCH_PARSER = RegexParser(pattern=r"\[\[(10|[1-9])\]\]", pick="first", normalise=False)
@@ -93,7 +101,8 @@ def with_preset(benchmark: Benchmark, preset: str) -> Benchmark:
 def _fastchat(benchmark: Benchmark) -> Benchmark:
     return dataclasses.replace(
         benchmark,
-        rubrics=_with_parser(benchmark, _FASTCHAT_PARSER),
+        rubrics=_with_parser(benchmark.rubrics, _FASTCHAT_PARSER),
+        pairs=_with_parser(benchmark.pairs, _FASTCHAT_VERDICTS),
         retries=0,
         first_sample_only=True,
     )
@@ -116,6 +125,7 @@ def _llm_jp_judge_v2(benchmark: Benchmark) -> Benchmark:
 def _llm_jp_judge(benchmark: Benchmark) -> Benchmark:
     changed = dataclasses.replace(
         benchmark,
+        pairs=(),
         retries=3,
         judges_nothing=True,
         failed_call_scores=_FAILED_CALL_SCORES.get(benchmark.name, {}),
@@ -154,8 +164,8 @@ def _mt_bench_rubric(rubric: Rubric) -> Rubric:
     return dataclasses.replace(rubric, system=system, parser=_MT_BENCH_PARSER)
 
 
-def _with_parser(benchmark: Benchmark, parser: RegexParser) -> tuple[Rubric, ...]:
-    return tuple(dataclasses.replace(rubric, parser=parser) for rubric in benchmark.rubrics)
+def _with_parser(rubrics: Sequence[Rubric], parser: RegexParser) -> tuple[Rubric, ...]:
+    return tuple(dataclasses.replace(rubric, parser=parser) for rubric in rubrics)
 
 
 _PRESETS: dict[str, tuple[tuple[str, ...], Callable[[Benchmark], Benchmark]]] = {

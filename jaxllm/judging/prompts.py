@@ -3,7 +3,8 @@
 The names a prompt may use: `question` and `answer` of the judged turn, `question_1`, `answer_1`,
 `question_2`, ... of each turn up to it, `reference` and `ref_answer_1`, ... likewise where there
 are references, `response`, `input` and `lm_output` as other tools call them, `category`, `id`, and
-the other fields of the question's record.
+the other fields of the question's record. A prompt that compares two answers has `answer_a`,
+`answer_a_1`, ... and `answer_b`, `answer_b_1`, ... in place of `answer` and its like.
 """
 
 from __future__ import annotations
@@ -27,7 +28,26 @@ def judge_messages(
     benchmark: Benchmark, rubric: Rubric, question: Question, answer: Sequence[Turn]
 ) -> tuple[Message, ...]:
     """The messages that ask for a judgment of the rubric's turn; raises UserError as `check`."""
-    values = _values(benchmark, rubric, question, answer)
+    return _messages(benchmark, rubric, _values(benchmark, rubric, question, answer))
+
+
+def pair_messages(
+    benchmark: Benchmark,
+    rubric: Rubric,
+    question: Question,
+    first: Sequence[Turn],
+    second: Sequence[Turn],
+) -> tuple[Message, ...]:
+    """The messages that ask which of two answers is better; raises UserError as `check`."""
+    values = _asked(benchmark, rubric, question)
+    for side, answer in (("a", first), ("b", second)):
+        answered = [_text(turn) for turn in answer[: rubric.turn]]
+        values |= {f"answer_{side}": answered[-1]}
+        values |= {f"answer_{side}_{n}": text for n, text in enumerate(answered, start=1)}
+    return _messages(benchmark, rubric, values)
+
+
+def _messages(benchmark: Benchmark, rubric: Rubric, values: dict[str, Any]) -> tuple[Message, ...]:
     prompt = Message(role="user", content=_filled(benchmark, rubric, values))
     if not rubric.system:
         return (prompt,)
@@ -49,6 +69,7 @@ def check(benchmark: Benchmark, questions: Sequence[Question]) -> None:
             rubric judges.
     """
     for question in questions:
+        empty = [""] * len(question.turns)
         rubrics = [rubric for rubric in benchmark.rubrics if applies(rubric, question)]
         if not rubrics:
             raise UserError(
@@ -56,30 +77,34 @@ def check(benchmark: Benchmark, questions: Sequence[Question]) -> None:
                 f"{len(question.turns)} turns and {'a' if question.references else 'no'} reference"
             )
         for rubric in rubrics:
-            judge_messages(benchmark, rubric, question, [""] * len(question.turns))
+            judge_messages(benchmark, rubric, question, empty)
+        for pair in benchmark.pairs:
+            if applies(pair, question):
+                pair_messages(benchmark, pair, question, empty, empty)
 
 
 def _values(
     benchmark: Benchmark, rubric: Rubric, question: Question, answer: Sequence[Turn]
 ) -> dict[str, Any]:
-    last = rubric.turn - 1
-    asked = question.turns[: rubric.turn]
     answered = [_text(turn) for turn in answer[: rubric.turn]]
+    judged = str([answer[rubric.turn - 1]]) if benchmark.lists_as_python else answered[-1]
+    values = _asked(benchmark, rubric, question)
+    values |= {f"answer_{number}": text for number, text in enumerate(answered, start=1)}
+    return values | dict.fromkeys(("answer", "response", "lm_output"), judged)
+
+
+def _asked(benchmark: Benchmark, rubric: Rubric, question: Question) -> dict[str, Any]:
+    """Everything but the answers."""
+    asked = question.turns[: rubric.turn]
     references = question.references[: rubric.turn]
     values: dict[str, Any] = {**question.fields, "id": question.id, "category": question.category}
-    for number, (text, reply) in enumerate(zip(asked, answered, strict=True), start=1):
-        values |= {f"question_{number}": text, f"answer_{number}": reply}
+    values |= {f"question_{number}": text for number, text in enumerate(asked, start=1)}
     values |= {f"ref_answer_{number}": text for number, text in enumerate(references, start=1)}
-    reference = references[last] if len(references) > last else None
-    if benchmark.lists_as_python:
-        judged = {"question": str(list(asked)), "answer": str([answer[last]])}
-        shown = None if reference is None else str(list(references))
-    else:
-        judged = {"question": asked[last], "answer": answered[last]}
-        shown = reference
-    values |= judged | {"response": judged["answer"]}
-    values |= {"input": judged["question"], "lm_output": judged["answer"]}
-    return values | ({} if shown is None else {"reference": shown})
+    listed = benchmark.lists_as_python
+    values |= dict.fromkeys(("question", "input"), str(list(asked)) if listed else asked[-1])
+    if len(references) == rubric.turn:
+        values["reference"] = str(list(references)) if listed else references[-1]
+    return values
 
 
 def _text(turn: Turn) -> str:

@@ -97,7 +97,7 @@ def test_fastchat_judgments_there_and_back(tmp_path):
 def test_several_models_of_a_folder(tmp_path):
     _jsonl(tmp_path / "a.jsonl", _MODEL_ANSWER)
     _jsonl(tmp_path / "b.jsonl", _MODEL_ANSWER | {"model_id": "other"})
-    found = read_answers(tmp_path, get_benchmark("mt_bench_en"))
+    found = read_answers([tmp_path], get_benchmark("mt_bench_en"))
     assert {name: len(answers) for name, (_, answers) in found.items()} == {
         "vicuna-13b": 1,
         "other": 1,
@@ -138,7 +138,7 @@ def test_nothing_there(tmp_path):
     (tmp_path / "a.txt").write_text("hello")
     for path in (tmp_path, tmp_path / "nothing.jsonl", tmp_path / "a.txt"):
         with pytest.raises(UserError):
-            read_answers(path, benchmark)
+            read_answers([path], benchmark)
         with pytest.raises(UserError):
             read_judgments(path, benchmark)
 
@@ -154,14 +154,14 @@ def test_llm_jp_judge_answers_of_both_versions(tmp_path):
     failed = listed | {"ID": 6, "response": [None], "error_messages": [["busy"]]}
     _jsonl(new / "safety_ja.jsonl", listed, failed)
     for folder in (old, new):
-        ((model, (_, answers)),) = read_answers(folder, get_benchmark("safety_ja")).items()
+        ((model, (_, answers)),) = read_answers([folder], get_benchmark("safety_ja")).items()
         assert model == "llm-jp-3"
         assert [(one.question, one.turns, one.errors) for one in answers] == [
             ("5", ("a",), ()),
             ("6", (None,), ("busy",)),
         ]
     with pytest.raises(UserError, match=r"no answers to quality_ja: looked for quality_ja\.jsonl"):
-        read_answers(new, get_benchmark("quality_ja"))
+        read_answers([new], get_benchmark("quality_ja"))
 
 
 def test_llm_jp_judge_answers_are_written_as_version_2_does(tmp_path):
