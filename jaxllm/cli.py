@@ -16,6 +16,7 @@ from jaxllm.verb import run_verb
 
 VERBS = {
     "train": "train a model from a config, with its evaluators running alongside",
+    "sweep": "run every point of a config's sweep() and compare what they reach",
     "evaluate": "run a config's evaluators on a checkpoint",
     "generate": "answer prompts with a model",
     "convert": "turn weights from one format into another (Hugging Face, GGUF, Orbax)",

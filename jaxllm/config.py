@@ -40,13 +40,40 @@ def load_config(spec: str | os.PathLike[str], overrides: Sequence[str] = ()) -> 
     and a value that JSON cannot hold.
     """
     spec = os.fspath(spec)
-    with_arg = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
-    if with_arg:
-        config = _run_config_file(epath.Path(with_arg[1]), with_arg[2])
-    else:
-        config = _read_config_json(epath.Path(spec))
+    file, arg = _config_file(spec)
+    config = _read_config_json(epath.Path(spec)) if file is None else _run_config_file(file, arg)
     apply_overrides(config, overrides)
     return _resolved(config)
+
+
+def load_sweep(spec: str | os.PathLike[str]) -> list[dict[str, Any]]:
+    """Returns what the `sweep(add)` beside a config file's `get_config` adds, one dict a point.
+
+    A point is `add({"optimizer.peak_lr": 1e-4, "seed": 1})`: fields of the config by their dotted
+    names, with the values they take there. Raises `UserError` for a spec that is no .py file, a
+    file without `sweep`, an error inside it (with its line), and what is no such dict.
+    """
+    file, _ = _config_file(os.fspath(spec))
+    if file is None:
+        raise UserError(f"{spec} has no sweep: name the .py file that defines sweep(add)")
+    points: list[dict[str, Any]] = []
+
+    def add(changes: Mapping[str, Any]) -> None:
+        if not isinstance(changes, Mapping) or not all(isinstance(name, str) for name in changes):
+            raise UserError(
+                f"add({changes!r}): a point is a dict of fields, such as "
+                "add({'optimizer.peak_lr': 1e-4})"
+            )
+        points.append(dict(changes))
+
+    def run(module: types.ModuleType) -> None:
+        sweep = getattr(module, "sweep", None)
+        if not callable(sweep):
+            raise UserError(f"{file} defines no sweep(add); beside get_config it names the points")
+        sweep(add)
+
+    _in_config_file(file, run)
+    return points
 
 
 def save_config(config: ConfigDict, path: str | os.PathLike[str]) -> None:
@@ -89,6 +116,14 @@ def add_config_flags(parser: argparse.ArgumentParser) -> None:
 def config_from_args(args: argparse.Namespace, unknown: Sequence[str]) -> ConfigDict:
     """Returns the config of `args, unknown = parser.parse_known_args()`.
 
+    Raises `UserError` as `overrides_from_args` and `load_config`.
+    """
+    return load_config(args.config, overrides_from_args(args, unknown))
+
+
+def overrides_from_args(args: argparse.Namespace, unknown: Sequence[str]) -> list[str]:
+    """Returns the `a.b=value` of `args, unknown = parser.parse_known_args()`.
+
     Takes `--config.a.b=value` and `--config.a.b value`; any other unknown flag is a `UserError`.
     """
     overrides = []
@@ -106,10 +141,31 @@ def config_from_args(args: argparse.Namespace, unknown: Sequence[str]) -> Config
                 raise UserError(f"{flag} has no value; write {flag}=VALUE")
             override += "=" + rest.pop(0)
         overrides.append(override)
-    return load_config(args.config, overrides)
+    return overrides
+
+
+def _config_file(spec: str) -> tuple[epath.Path | None, str | None]:
+    """The file and the argument of `path.py:arg`; None and None for what is no .py file."""
+    with_arg = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
+    return (epath.Path(with_arg[1]), with_arg[2]) if with_arg else (None, None)
 
 
 def _run_config_file(path: epath.Path, arg: str | None) -> ConfigDict:
+    def run(module: types.ModuleType) -> Any:
+        get_config = _get_config(module, path, arg)
+        return get_config() if arg is None else get_config(arg)
+
+    config = _in_config_file(path, run)
+    if not isinstance(config, ConfigDict):
+        raise UserError(
+            f"get_config in {path} returned a {type(config).__name__}; "
+            "return an ml_collections.ConfigDict"
+        )
+    return config
+
+
+def _in_config_file(path: epath.Path, run: Callable[[types.ModuleType], Any]) -> Any:
+    """What `run` makes of the file as a module; an error in the file names its line."""
     if not path.exists():
         raise UserError(f"there is no config file {path}{_nearest_files(path)}")
     source = path.read_text(encoding="utf-8")
@@ -118,16 +174,9 @@ def _run_config_file(path: epath.Path, arg: str | None) -> ConfigDict:
     module.__file__ = os.fspath(path)
     try:
         exec(compile(source, os.fspath(path), "exec"), module.__dict__)
-        get_config = _get_config(module, path, arg)
-        config = get_config() if arg is None else get_config(arg)
+        return run(module)
     except Exception as error:
         raise UserError(_where_in_file(error, os.fspath(path), source)) from error
-    if not isinstance(config, ConfigDict):
-        raise UserError(
-            f"get_config in {path} returned a {type(config).__name__}; "
-            "return an ml_collections.ConfigDict"
-        )
-    return config
 
 
 def _get_config(module: types.ModuleType, path: epath.Path, arg: str | None) -> Callable[..., Any]:

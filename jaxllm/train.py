@@ -56,6 +56,7 @@ from jaxllm.objectives.train_state import (
 )
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.progress import Progress
+from jaxllm.observe.summary import remove_summary, write_summary
 from jaxllm.observe.writer import Writer
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.rules import partition_spec
@@ -88,6 +89,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     folder = epath.Path(workdir)
     folder.mkdir(parents=True, exist_ok=True)
     save_config(config, folder / CONFIG_FILE)
+    started = time.monotonic()
+    if jax.process_index() == 0:
+        remove_summary(folder)
     enable_compilation_cache()
 
     # ---- Mesh ----------------------------------------------------------------------------------
@@ -188,6 +192,9 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
                 run.loop(state, frozen, start_step, train_step, mesh)
             finally:
                 run.close()
+    run.summary["seconds"] = round(time.monotonic() - started, 3)
+    if jax.process_index() == 0:
+        write_summary(folder, run.summary)
     return run.summary
 
 

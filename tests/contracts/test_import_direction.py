@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 _PACKAGE = Path(jaxllm.__file__).parent
 _VERBS = (
     *("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo"),
-    *("annotate", "judge"),
+    *("annotate", "judge", "sweep"),
 )
 
 # From the ground up; a room may import every room of the tiers below its own.
@@ -34,7 +34,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("decode", "objectives", "tasks"),
     ("chat",),
     ("annotation", "evaluators", "judging", "reporting"),
-    ("contamination",),
+    ("contamination", "sweeping"),
     ("defaults", "data_overlap", "data_requests", "judge_audit", "judge_files", "judge_pairwise"),
     (*_VERBS, "integrations"),
     ("cli",),
