@@ -17,9 +17,12 @@ from jaxllm.errors import UserError
 from jaxllm.observe.writer import read_scalars
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board, make_boards
 from jaxllm.reporting.browsing import DEFAULT_LIMIT
+from jaxllm.reporting.grid import check_format, render_grid, write_grids
 from jaxllm.reporting.learned import RULE, judge, reference_for
-from jaxllm.reporting.results import Found, Result, find_results
+from jaxllm.reporting.readers import Material, read_material
+from jaxllm.reporting.results import Result
 from jaxllm.reporting.table import as_records, render, score_table
+from jaxllm.reporting.views import VIEWS, ViewOptions
 from jaxllm.reporting.without_overlap import Overlapping
 from jaxllm.verb import Verb, run_verb
 
@@ -47,24 +50,20 @@ def report(
     result.
     """
     overlapping = read_overlapping(without_overlap) if without_overlap else None
-    found, boards = _find(folders)
+    material, boards = _read(folders)
     if html is not None:
-        _write_page(epath.Path(html), found, boards, max_samples, overlapping)
+        _write_page(epath.Path(html), material, boards, max_samples, overlapping)
     return {
         "tables": as_records([score_table(board, overlapping=overlapping) for board in boards]),
         "rule": RULE,
         "learned": [_learned(board, run) for board in boards for run in board.having(TUNED)],
-        "left_out": list(found.damaged),
+        "left_out": list(material.left_out),
     }
 
 
-def _find(folders: Sequence[str | epath.Path]) -> tuple[Found, tuple[Board, ...]]:
-    found = find_results(folders)
-    if not found.results:
-        reasons = "".join(f"\n  {reason}" for reason in found.damaged)
-        places = ", ".join(map(str, folders))
-        raise UserError(f"no readable result in {places}; `jaxllm evaluate` writes one{reasons}")
-    return found, make_boards(found.results)
+def _read(places: Sequence[str | epath.Path]) -> tuple[Material, tuple[Board, ...]]:
+    material = read_material(places)
+    return material, make_boards(material.results)
 
 
 def _learned(board: Board, run: Result) -> dict[str, Any]:
@@ -89,7 +88,7 @@ def _learned(board: Board, run: Result) -> dict[str, Any]:
 
 def _write_page(
     path: epath.Path,
-    found: Found,
+    material: Material,
     boards: Sequence[Board],
     max_samples: int,
     overlapping: Overlapping | None,
@@ -97,7 +96,7 @@ def _write_page(
     from jaxllm.reporting.html import render_page  # plotly is slow to import
 
     scalars, unreadable = {}, []
-    for workdir in sorted({run for result in found.results for run in _run_folder(result)}):
+    for workdir in sorted({run for result in material.results for run in _run_folder(result)}):
         try:
             rows = read_scalars(workdir)
         except UserError as error:
@@ -106,7 +105,7 @@ def _write_page(
             scalars[epath.Path(workdir).name] = rows
     page = render_page(
         boards,
-        left_out=(*found.damaged, *unreadable),
+        left_out=(*material.left_out, *unreadable),
         scalars=scalars,
         max_samples=max_samples,
         overlapping=overlapping,
@@ -146,6 +145,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="a folder of `jaxllm data overlap`: add each run's scores without those samples",
     )
+    parser.add_argument(
+        "--view",
+        choices=sorted(VIEWS),
+        help="show this in place of the table of runs",
+    )
+    parser.add_argument(
+        "--out",
+        metavar="FILE",
+        help="with --view, also write it: .csv, .parquet, .json or .md",
+    )
+    parser.add_argument(
+        "--sort", default="", metavar="COLUMN", help="leaderboard: by this column, or by model"
+    )
+    parser.add_argument(
+        "--above_chance", action="store_true", help="leaderboard: 0 is guessing among the answers"
+    )
+    parser.add_argument(
+        "--digits", type=int, default=3, metavar="N", help="digits behind the point (default 3)"
+    )
     args = parser.parse_args(argv)
     if args.json:
         summary = report(
@@ -157,17 +175,35 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(json.dumps(summary, ensure_ascii=False, indent=1))
         return 0
     overlapping = read_overlapping(args.without_overlap) if args.without_overlap else None
-    found, boards = _find(args.folders)
+    if args.out:
+        check_format(args.out)
+    material, boards = _read(args.folders)
     console = Console()
+    if args.view:
+        return _show_view(args, material, console)
     for board in boards:
         table = score_table(board, all_steps=args.all_steps, overlapping=overlapping)
         console.print(render(table))
         console.print()
-    for reason in found.damaged:
+    for reason in material.left_out:
         print(f"left out: {reason}", file=sys.stderr)
     if args.html:
-        _write_page(epath.Path(args.html), found, boards, args.max_samples, overlapping)
+        _write_page(epath.Path(args.html), material, boards, args.max_samples, overlapping)
         print(f"wrote {args.html}")
+    return 0
+
+
+def _show_view(args: argparse.Namespace, material: Material, console: Console) -> int:
+    options = ViewOptions(sort=args.sort, chance_corrected=args.above_chance, digits=args.digits)
+    grids = VIEWS[args.view](material, options)
+    for grid in grids:
+        console.print(render_grid(grid))
+        console.print()
+    for reason in material.left_out:
+        print(f"left out: {reason}", file=sys.stderr)
+    if args.out:
+        write_grids(args.out, grids)
+        print(f"wrote {args.out}")
     return 0
 
 

@@ -11,8 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from jaxllm.reporting.grid import MISSING
 from jaxllm.reporting.results import Result
-from jaxllm.reporting.table import MISSING
 
 
 def judged_table(result: Result) -> RenderableType:

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxllm.metrics import Scores
+from jaxllm.reporting.results import Result
 from jaxllm.reporting.statistics import Interval, mean_interval, mean_of
-from jaxllm.tasks import Suite, aggregate
+from jaxllm.tasks import Suite, aggregate, get_suite, suite_names
 
 
 def measured(scores: Scores) -> dict[str, Any]:
@@ -55,6 +56,13 @@ def suite_averages(suite: Suite, headlines: Mapping[str, Scores]) -> dict[str, A
             "parts": dict(means.parts),
         },
     }
+
+
+def averaged_categories(result: Result) -> tuple[str, ...]:
+    """The scored categories over which a result's average is the mean."""
+    suite = result.record["suite"]
+    left_out = get_suite(suite).not_averaged if suite in suite_names() else ()
+    return tuple(name for name in result.categories if name not in left_out)
 
 
 def _interval_of(scores: Scores) -> Interval | None:

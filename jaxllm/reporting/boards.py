@@ -117,8 +117,11 @@ def _make_board(title: str, results: list[Result]) -> Board:
 
 def _title(result: Result) -> str:
     suite = result.record["suite"] or " + ".join(sorted(result.tasks))
-    shots = sorted({task.get("num_shots", 0) for task in result.tasks.values()})
-    of_each = "0" if not shots else "–".join(map(str, dict.fromkeys((shots[0], shots[-1]))))
+    if not result.tasks and result.record["num_shots"] is None:
+        return f"{suite} · {result.record['split']} split · published"
+    asked_with = {task.get("num_shots", 0) for task in result.tasks.values()}
+    shots = sorted(asked_with or {result.record["num_shots"]})
+    of_each = "–".join(map(str, dict.fromkeys((shots[0], shots[-1]))))
     return f"{suite} · {result.record['split']} split · {of_each}-shot"
 
 

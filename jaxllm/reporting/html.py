@@ -21,9 +21,11 @@ import jaxllm
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board
 from jaxllm.reporting.browsing import DEFAULT_LIMIT, RIGHT_FROM, browsable_samples
 from jaxllm.reporting.curves import chart_data
-from jaxllm.reporting.learned import RULE, average_difference, judge, reference_for
+from jaxllm.reporting.grid import MISSING
+from jaxllm.reporting.learned import RULE, judge, reference_for
+from jaxllm.reporting.pairing import average_difference
 from jaxllm.reporting.results import Result
-from jaxllm.reporting.table import MISSING, score_table
+from jaxllm.reporting.table import score_table
 from jaxllm.reporting.without_overlap import Overlapping
 
 _CATEGORY_NAMES = {

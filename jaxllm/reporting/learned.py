@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, Board
-from jaxllm.reporting.results import Result, read_samples
-from jaxllm.reporting.statistics import Interval, mean_of, paired_difference
+from jaxllm.reporting.pairing import category_differences
+from jaxllm.reporting.results import Result
+from jaxllm.reporting.statistics import Interval
 
 RULE = (
     "A category counts as learned when the tuned model scores above the majority answer and above"
@@ -67,55 +68,6 @@ def reference_for(board: Board, tuned: Result, role: str) -> Result | None:
         return workdirs[0] == workdirs[1] is not None, names[0] == names[1]
 
     return max(candidates, key=nearness, default=None)
-
-
-def category_differences(before: Result, after: Result) -> dict[str, Interval]:
-    """The paired difference `after - before` of each category that both were scored on in full."""
-    by_category: dict[str, list[Interval | None]] = {}
-    for task in after.tasks:
-        category = after.category_of(task)
-        if category is not None:
-            by_category.setdefault(category, []).append(task_difference(before, after, task))
-    return {
-        category: mean_of([part for part in parts if part is not None])
-        for category, parts in by_category.items()
-        if None not in parts
-    }
-
-
-def task_difference(before: Result, after: Result, task: str) -> Interval | None:
-    """The paired difference of one task over the samples both were scored on, None without any.
-
-    Also None when the two were scored on different data, by different metrics or judges.
-    """
-    if task not in before.tasks or task not in after.tasks:
-        return None
-    first, second = before.tasks[task], after.tasks[task]
-    same = ("data_sha256", "headline", "judge", "rubrics_sha256")
-    if any(first.get(name) != second.get(name) for name in same):
-        return None
-    scores = [_scores(result, task) for result in (before, after)]
-    shared = [sample for sample in scores[0] if sample in scores[1]]
-    if not shared:
-        return None
-    return paired_difference(*([by_id[sample] for sample in shared] for by_id in scores))
-
-
-def average_difference(before: Result, after: Result) -> Interval | None:
-    """The paired difference of the average; None unless every category of `after` compares."""
-    differences = category_differences(before, after)
-    if not differences or set(differences) != set(after.categories):
-        return None
-    return mean_of(list(differences.values()))
-
-
-def _scores(result: Result, task: str) -> dict[str, float]:
-    headline, maximum = result.tasks[task]["headline"], result.maximum(task)
-    return {
-        sample["id"]: float(sample["scores"][headline]) / maximum
-        for sample in read_samples(result, task)
-        if headline in sample["scores"]
-    }
 
 
 def _sentence(learned: bool | None, gains: Mapping[str, Interval]) -> str:

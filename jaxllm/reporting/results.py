@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from etils import epath
@@ -33,10 +34,17 @@ class DamagedResult(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Result:
-    """One result folder: `record` is its result.json, checked; the samples stay on disk."""
+    """One result: `record` is its result.json, checked; the samples stay on disk.
+
+    `headline_scores` has each sample's score by its task's headline metric, as a share of the best
+    there is: by task, then by sample id, without samples and tasks that have none. `samples` holds
+    the lines of a result that other programs' files tell, by task; None for a folder of ours.
+    """
 
     folder: epath.Path
     record: dict[str, Any]
+    headline_scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict, repr=False)
+    samples: Mapping[str, Sequence[dict[str, Any]]] | None = field(default=None, repr=False)
 
     @property
     def tasks(self) -> dict[str, dict[str, Any]]:
@@ -146,13 +154,20 @@ def read_result(folder: str | epath.Path) -> Result:
         reason = f"no field {error}" if isinstance(error, KeyError) else str(error)
         raise DamagedResult(f"{path}: {reason}") from error
     result = Result(folder=folder, record=record)
-    for task in result.tasks:
-        _check_samples(result, task)
-    return result
+    return with_headline_scores(result)
+
+
+def with_headline_scores(result: Result) -> Result:
+    """The result with its samples' scores, which its means are held against; DamagedResult."""
+    scores = {task: _checked_scores(result, task) for task in result.tasks}
+    return replace(result, headline_scores={task: by for task, by in scores.items() if by})
 
 
 def read_samples(result: Result, task: str) -> Iterator[dict[str, Any]]:
     """The sample lines of one task, in the order of the data; raises DamagedResult."""
+    if result.samples is not None:
+        yield from result.samples.get(task, ())
+        return
     path = _samples_file(result.folder, task)
     try:
         content = path.read_bytes()
@@ -258,25 +273,28 @@ def _check_score(measured: dict[str, Any], where: str) -> None:
         raise ValueError(f"{where} has {interval!r} for an interval, not [low, high]")
 
 
-def _check_samples(result: Result, task: str) -> None:
-    """Holds the recorded headline score against the samples it was computed from."""
-    measured = result.tasks[task]
+def _checked_scores(result: Result, task: str) -> dict[str, float]:
+    """The samples' headline scores as shares; the recorded mean has to be theirs."""
+    measured, maximum = result.tasks[task], result.maximum(task)
     headline, path = measured["headline"], _samples_file(result.folder, task)
-    ids, scores = [], []
+    ids, scores = [], {}
     for sample in read_samples(result, task):
-        ids.append(sample["id"])
-        if isinstance(sample["scores"].get(headline), int | float):
-            scores.append(sample["scores"][headline])
+        id = sys.intern(sample["id"])  # the same ids in many results are one text in memory
+        ids.append(id)
+        score = sample["scores"].get(headline)
+        if isinstance(score, int | float):
+            scores[id] = score / maximum
     if len(ids) != measured["num_samples"]:
         raise DamagedResult(f"{path}: {len(ids)} of {measured['num_samples']} samples are there")
     if len(set(ids)) != len(ids):
         raise DamagedResult(f"{path}: a sample id stands there twice")
     recorded = measured["metrics"][headline].get("mean")
     if scores and recorded is not None:
-        mean = math.fsum(scores) / len(scores)
+        mean = maximum * math.fsum(scores.values()) / len(scores)
         without = measured.get("num_missing", 0)  # what a judge said nothing readable of
-        if len(scores) + without != len(ids) or abs(mean - recorded) > 1e-6:
+        if len(scores) + without != len(ids) or abs(mean - recorded) > 1e-6 * maximum:
             raise DamagedResult(
                 f"{path}: mean {headline} over {len(scores)} scored samples is {mean:.6f},"
                 f" but result.json says {recorded:.6f}"
             )
+    return scores

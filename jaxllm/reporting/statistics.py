@@ -40,7 +40,7 @@ class Interval:
         return (self.high - self.low) / 2
 
 
-def mean_interval(scores: Sequence[float], *, level: float = LEVEL) -> Interval:
+def mean_interval(scores: Sequence[float] | np.ndarray, *, level: float = LEVEL) -> Interval:
     """The mean of one task's scores with its confidence interval.
 
     Scores within 0-1 get an interval within 0-1 (see above); other scales (a judge's 1-10) get
@@ -74,7 +74,10 @@ def mean_of(intervals: Sequence[Interval]) -> Interval:
 
 
 def paired_difference(
-    before: Sequence[float], after: Sequence[float], *, level: float = LEVEL
+    before: Sequence[float] | np.ndarray,
+    after: Sequence[float] | np.ndarray,
+    *,
+    level: float = LEVEL,
 ) -> Interval:
     """The mean of `after - before`, two models' scores on the same samples in the same order.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,10 +20,9 @@ from jaxllm.reporting.boards import (
     role_of,
     steps_of,
 )
+from jaxllm.reporting.grid import MISSING
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.without_overlap import Overlapping, without_overlap
-
-MISSING = "–"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,7 +123,7 @@ def _cells(board: Board, run: Result, footnotes: list[str], *, note: str = "") -
         cells.append(_cell(run.average, [note, _what_it_lacks(board, run)], footnotes))
     for category in board.categories:
         measured = run.categories.get(category, {})
-        notes = [*([] if cells else [note]), _remarks(run, category, measured)]
+        notes = [*([] if cells else [note]), remarks(run, category, measured)]
         cells.append(_cell(measured, notes, footnotes))
     return cells
 
@@ -156,17 +155,18 @@ def _cell(measured: dict[str, Any], notes: Sequence[str], footnotes: list[str]) 
     return Cell(mean=measured.get("mean"), low=low, high=high, marks=tuple(marks))
 
 
-def _remarks(run: Result, category: str, measured: dict[str, Any]) -> str:
-    remarks = []
+def remarks(run: Result, category: str, measured: Mapping[str, Any]) -> str:
+    """What keeps a category's score from being whole: its tasks without one, or unverified."""
+    found = []
     for task, entry in run.tasks.items():
         if run.category_of(task) != category:
             continue
         if reason := entry["metrics"][entry["headline"]].get("missing"):
             # What to do about it follows behind the first colon, and stands in result.json.
-            remarks.append(f"not scored: {_short(run, task)}: {reason.partition(': ')[0]}")
+            found.append(f"not scored: {_short(run, task)}: {reason.partition(': ')[0]}")
         elif entry.get("unverified"):
-            remarks.append(f"unverified: {_short(run, task)}: {entry['unverified']}")
-    return "; ".join(remarks) or ("" if measured else f"{category} was not measured")
+            found.append(f"unverified: {_short(run, task)}: {entry['unverified']}")
+    return "; ".join(found) or ("" if measured else f"{category} was not measured")
 
 
 def _short(run: Result, task: str) -> str:

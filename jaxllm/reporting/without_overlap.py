@@ -59,7 +59,13 @@ def without_overlap(result: Result, overlapping: Overlapping) -> Cleaned | None:
     rest = [name.rpartition(":")[2] for name in tasks if name not in compared]
     if rest:
         note += f"; not compared: {', '.join(rest)}"
-    return Cleaned(result=dataclasses.replace(result, record=record), note=note)
+    stay = {
+        name: {id: score for id, score in scores.items() if id not in gone}
+        for name, scores in result.headline_scores.items()
+        for gone in (overlapping.get(result.tasks[name].get("data_sha256"), frozenset()),)
+    }
+    cleaned = dataclasses.replace(result, record=record, headline_scores=stay)
+    return Cleaned(result=cleaned, note=note)
 
 
 def _scores(result: Result, task: str, left_out: frozenset[str]) -> tuple[Scores | str, int]:

@@ -4,13 +4,8 @@ import pytest
 
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, make_boards
 from jaxllm.reporting.browsing import browsable_samples
-from jaxllm.reporting.learned import (
-    average_difference,
-    category_differences,
-    judge,
-    reference_for,
-    task_difference,
-)
+from jaxllm.reporting.learned import judge, reference_for
+from jaxllm.reporting.pairing import average_difference, category_differences, task_difference
 from jaxllm.reporting.results import Result, read_samples, write_result
 from jaxllm.reporting.statistics import mean_of, paired_difference
 
