@@ -18,10 +18,14 @@ def matmul_peak(dtype: str, *, size: int = 2048) -> float:
     return 2.0 * size**3 / _fastest(lambda: product(left, left))
 
 
-def read_bandwidth(*, rows: int = 64) -> float:
-    """Bytes per second of a sum over `rows` million numbers, the best of a few."""
-    array = jnp.ones((rows, 1 << 20), jnp.float32)
-    total = jax.jit(lambda a: jnp.sum(a, axis=0))
+def read_bandwidth(*, size: int = 1 << 26) -> float:
+    """Bytes per second of a sum over `size` float32 numbers, the best of a few.
+
+    Neighbours in memory are summed: along the other axis XLA:CPU reads a column at a time, at a
+    fiftieth of the speed. Nothing is written, so that fresh pages do not count.
+    """
+    array = jnp.ones((size >> 14, 1 << 14), jnp.float32)
+    total = jax.jit(lambda a: jnp.sum(a, axis=1))
     return array.nbytes / _fastest(lambda: total(array))
 
 
