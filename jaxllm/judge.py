@@ -4,6 +4,7 @@
     jaxllm judge --config=... --answers=model_answer/mine.jsonl --workdir=D
     jaxllm judge --config=... --judgments=model_judgment/gpt-4_single.jsonl --workdir=D
     jaxllm judge --config=... --answers=base=A --answers=tuned=B --pairwise --workdir=D
+    jaxllm judge --config=... --answers=A --judgments=J --ratings=people.jsonl --audit --workdir=D
 
 The entries of `config.evals` with `type="judge"` say which benchmarks, and who judges. Answers and
 judgments may be FastChat's files, llm-jp-judge's folders, or those of a result folder of ours.
@@ -28,8 +29,10 @@ from jaxllm.config import CONFIG_FILE, add_config_flags, config_from_args, save_
 from jaxllm.errors import UserError
 from jaxllm.evaluate import evaluate, is_at_endpoint
 from jaxllm.evaluators.schedule import evaluator_settings, result_folder, set_everywhere
+from jaxllm.judge_audit import audit
 from jaxllm.judge_files import LLM_JP_JUDGE, FileJudging
 from jaxllm.judge_pairwise import compare
+from jaxllm.judging.audit_table import audit_table
 from jaxllm.judging.pairwise_table import pairwise_table
 from jaxllm.judging.table import judged_table
 from jaxllm.overrides import apply_overrides
@@ -123,9 +126,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--judgments",
+        action="append",
+        default=[],
         metavar="PATH",
         help="judgments made already: with --answers they are not asked for again, alone they are "
-        "summed up",
+        "summed up; an audit takes several",
     )
     parser.add_argument(
         "--pairwise",
@@ -134,6 +139,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument(
         "--baseline", default="", metavar="NAME", help="pairwise: only pairs with this model"
+    )
+    parser.add_argument(
+        "--audit",
+        action="store_true",
+        help="measure the judge: does it repeat itself, what do length and place decide, does it "
+        "agree with other judges and with people",
+    )
+    parser.add_argument(
+        "--ratings", metavar="FILE", help="audit: what people gave (jaxllm annotate export)"
     )
     parser.add_argument("--workdir", required=True, help="where the results go")
     parser.add_argument("--max_samples", type=int, help="ask so many questions; -1: all")
@@ -158,14 +172,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         config.evals, **{name: value for name, value in given.items() if value is not None}
     )
     console = Console()
-    if args.pairwise:
-        return _compare(config, args, console)
+    if args.pairwise or args.audit:
+        return _in_files(config, args, console)
+    if args.ratings is not None or args.baseline:
+        raise UserError("--ratings is for --audit, and --baseline for --pairwise")
     judge(
         config,
         args.workdir,
         model=args.model,
         answers=args.answers,
-        judgments=args.judgments,
+        judgments=_one(args.judgments),
         also=args.also,
     )
     found = find_results([args.workdir]).results
@@ -175,20 +191,38 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _status(reason for result in results for reason in result.record["judge"]["reasons"])
 
 
-def _compare(config: ConfigDict, args: argparse.Namespace, console: Console) -> int:
+def _in_files(config: ConfigDict, args: argparse.Namespace, console: Console) -> int:
+    """Comparisons or an audit, which are of answers in files."""
     _entries(config)
     if args.model is not None or args.also or is_at_endpoint(config):
-        raise UserError("--pairwise compares answers of files: leave --model and --also out")
-    records = compare(
-        config,
-        args.workdir,
-        answers=args.answers,
-        judgments=args.judgments,
-        baseline=args.baseline,
-    )
+        raise UserError("--pairwise and --audit are of files: leave --model and --also out")
+    if args.pairwise and args.audit:
+        raise UserError("--pairwise and --audit are two commands: give one of them")
+    if args.audit:
+        records = audit(
+            config,
+            args.workdir,
+            answers=args.answers,
+            judgments=args.judgments,
+            ratings=args.ratings,
+        )
+    else:
+        records = compare(
+            config,
+            args.workdir,
+            answers=args.answers,
+            judgments=_one(args.judgments),
+            baseline=args.baseline,
+        )
     for record in records:
-        console.print(pairwise_table(record))
+        console.print(audit_table(record) if args.audit else pairwise_table(record))
     return _status(reason for record in records for reason in record["reasons"])
+
+
+def _one(paths: Sequence[str]) -> str | None:
+    if len(paths) > 1:
+        raise UserError("several --judgments are for --audit alone")
+    return paths[0] if paths else None
 
 
 def _status(reasons: Iterable[str]) -> int:

@@ -178,6 +178,35 @@ def test_models_are_compared_and_files_of_comparisons_summed_up(
     assert found["models"] == record["models"]
 
 
+def test_a_judge_is_audited(flags, answers, tmp_path, capsys):
+    first = tmp_path / "first"
+    main([*flags, f"--answers={answers}", f"--workdir={first}"])
+    people = tmp_path / "people.jsonl"
+    line = {"model": "theirs", "annotator": "aiko", "turn": 1}
+    lines = [line | {"question_id": str(n), "ratings": {"overall": 4 + n % 2}} for n in (1, 2, 3)]
+    people.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    capsys.readouterr()
+    folder = first / "evals" / "talk" / "final"
+    asked = [f"--answers={answers}", f"--judgments={folder}", f"--ratings={people}"]
+    assert main([*flags, "--audit", *asked, f"--workdir={first}"]) == 0
+    assert "judgments missing: no score for rating" in capsys.readouterr().out
+    record = json.loads((first / "audit" / "talk" / "audit.json").read_text())
+    raters = record["scores"]["rating"]["raters"]
+    assert list(raters) == [
+        "script",
+        "script again, at temperature 0",
+        "script, answers said twice",
+        f"script ({folder})",
+        "people",
+    ]
+    assert raters["script again, at temperature 0"]["equal"] == 1.0
+    again = tmp_path / "again"
+    stored = [f"--judgments={folder}", f"--ratings={people}"]
+    assert main([*flags, "--audit", *stored, f"--workdir={again}"]) == 0
+    record = json.loads((again / "audit" / "talk" / "audit.json").read_text())
+    assert list(record["scores"]["rating"]["raters"]) == ["script", "people"]
+
+
 def test_a_cap_that_is_reached_is_told_by_the_exit_status(
     flags, answers, tmp_path, fake_endpoint, monkeypatch, capsys
 ):
@@ -206,6 +235,10 @@ def test_a_cap_that_is_reached_is_told_by_the_exit_status(
         (["--config.model.type=api", "--answers=y"], "leave the model out"),
         (["--pairwise"], "takes --answers of two models or more, or --judgments"),
         (["--pairwise", "--model=x"], "leave --model and --also out"),
+        (["--audit"], "takes --answers that the judge is asked about"),
+        (["--audit", "--pairwise"], "two commands"),
+        (["--ratings=x"], "--ratings is for --audit"),
+        (["--judgments=x", "--judgments=y"], "several --judgments are for --audit alone"),
         ([], "name a model, or set config.model.type='api'"),
         (["--config.model.type=apy"], "it takes 'local' or 'api'"),
     ],
