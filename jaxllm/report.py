@@ -22,6 +22,7 @@ from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.readers import Material, read_material
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.table import as_records, render, score_table
+from jaxllm.reporting.tradeoff import tradeoffs
 from jaxllm.reporting.views import VIEWS, ViewOptions
 from jaxllm.reporting.without_overlap import Overlapping
 from jaxllm.verb import Verb, run_verb
@@ -204,7 +205,20 @@ def _show_view(args: argparse.Namespace, material: Material, console: Console) -
     if args.out:
         write_grids(args.out, grids)
         print(f"wrote {args.out}")
+    if args.html:
+        _write_figure(args.view, epath.Path(args.html), material)
+        print(f"wrote {args.html}")
     return 0
+
+
+def _write_figure(view: str, path: epath.Path, material: Material) -> None:
+    if view != "tradeoff":
+        raise UserError(f"--view={view} has no figure: --html is for --view=tradeoff, or no view")
+    from jaxllm.reporting.tradeoff_figure import tradeoff_page  # plotly is slow to import
+
+    page = tradeoff_page(tradeoffs(material.results))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(page.encode("utf-8", errors="replace"))
 
 
 sys.modules[__name__].__class__ = Verb  # jaxllm.report(...) calls report(...)

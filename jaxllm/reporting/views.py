@@ -9,6 +9,7 @@ from jaxllm.reporting.boards import make_boards
 from jaxllm.reporting.grid import Grid
 from jaxllm.reporting.leaderboard import is_judged, leaderboard_grid, make_leaderboard
 from jaxllm.reporting.readers import Material
+from jaxllm.reporting.tradeoff import tradeoff_grid, tradeoffs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,4 +43,12 @@ def leaderboards(material: Material, options: ViewOptions) -> list[Grid]:
     ]
 
 
-VIEWS: dict[str, Callable[[Material, ViewOptions], list[Grid]]] = {"leaderboard": leaderboards}
+def tradeoff(material: Material, options: ViewOptions) -> list[Grid]:
+    """Violations, over-refusals and usefulness of the models that a judge has read."""
+    return [tradeoff_grid(tradeoffs(material.results), digits=options.digits)]
+
+
+VIEWS: dict[str, Callable[[Material, ViewOptions], list[Grid]]] = {
+    "leaderboard": leaderboards,
+    "tradeoff": tradeoff,
+}
