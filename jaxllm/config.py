@@ -146,7 +146,7 @@ def overrides_from_args(args: argparse.Namespace, unknown: Sequence[str]) -> lis
 
 def _config_file(spec: str) -> tuple[epath.Path | None, str | None]:
     """The file and the argument of `path.py:arg`; None and None for what is no .py file."""
-    with_arg = re.fullmatch(r"(.+\.py)(?::(.*))?", spec)
+    with_arg = re.fullmatch(r"(.+?\.py)(?::(.*))?", spec)
     return (epath.Path(with_arg[1]), with_arg[2]) if with_arg else (None, None)
 
 

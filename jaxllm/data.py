@@ -375,8 +375,8 @@ def _parts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
     """What a row is made of, with a name for each part; parts that are empty are left out."""
     if "messages" in row:
         return [(turn["role"], turn["content"]) for turn in row["messages"]]
-    fields = ("instruction", "input", "output")
-    return [(field, row[field]) for field in fields if row[field]]
+    parts = [(field, text) for field, text in row.items() if field not in ("index", "id")]
+    return [(field, text) for field, text in parts if text]
 
 
 def _overlap(args: argparse.Namespace) -> int:

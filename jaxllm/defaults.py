@@ -16,7 +16,7 @@ from ml_collections import ConfigDict
 
 from jaxllm.chat.endpoint import EndpointSettings
 from jaxllm.evaluators.early_stopping import EarlyStoppingSettings
-from jaxllm.input.mixture import MixtureEntry
+from jaxllm.input.entries import MixtureEntry
 from jaxllm.objectives.dpo import DpoSettings
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
@@ -43,7 +43,7 @@ def train_config() -> ConfigDict:
             # A tokenizer file or folder; "mini": the embedded suite's; empty: that of `init_from`.
             "tokenizer": "",
             "data_dir": "",
-            # What to train on, by any names (see jaxllm.input.mixture.MixtureEntry).
+            # What to train on, by any names (see jaxllm.input.entries.MixtureEntry).
             "mixture": {},
             "template": "chat",
             "input": {
@@ -59,6 +59,9 @@ def train_config() -> ConfigDict:
             "epochs": 0.0,
             "optimizer": dataclasses.asdict(OptimizerSettings()),
             "mesh": dataclasses.asdict(MeshShape()),
+            # The TPUs that mesh and micro-batches are made for, such as v5e:4x4; nothing in
+            # training reads it.
+            "topology": "",
             "checkpoint": {
                 "every": 0,
                 "keep_last": 1,
@@ -138,7 +141,8 @@ def model_settings() -> dict[str, object]:
         "remat": "none",
         "scan_unroll": 1,
         # Fresh weights only: the name of a released model's architecture (jaxllm.models.zoo),
-        # or fields of ModelConfig; vocab_size may be left to the tokenizer.
+        # or fields of ModelConfig; vocab_size may be left to the tokenizer. Beside `init_from` the
+        # name says what these weights are to those who do not load them.
         "zoo": "",
         "architecture": {},
     }

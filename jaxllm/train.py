@@ -32,6 +32,7 @@ from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
 from jaxllm.input.preferences import max_pairs
+from jaxllm.input.presence import describe_presence
 from jaxllm.input.provenance import check_same_order
 from jaxllm.input.report import describe_input, format_examples, format_input
 from jaxllm.models.config import ModelConfig
@@ -105,6 +106,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
     # ---- Data and loss -------------------------------------------------------------------------
     _check_rows(config, mesh)
+    if presence := describe_presence(config, data_dir=data_dir):
+        _say(presence)
     objective = _objective(config, tokenizer, data_dir, params, model_config, mesh)
     mixture = objective.mixture
     plan = mixture.plan
@@ -174,6 +177,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             context,
             num_steps=plan.num_steps,
             num_epochs=float(plan.step_epochs[-1]),
+            on_missing=_say,
         )
         stopping = EarlyStopping(
             EarlyStoppingSettings(**config.early_stopping),

@@ -53,7 +53,17 @@ class Conversation(NamedTuple):
     messages: tuple[Turn, ...]
 
 
-Row = Pair | Conversation
+class Preference(NamedTuple):
+    """One question with a better answer and a worse one."""
+
+    prompt: str
+    chosen: str
+    rejected: str
+
+
+Row = Pair | Conversation | Preference
+# The texts that are stored of a row, by the form of its corpus.
+TEXT_FIELDS = {"pair": ("instruction", "input", "output"), "preference": Preference._fields}
 # Gives the local path of a raw file or folder, by its `path`.
 OpenRaw = Callable[[str], epath.Path]
 # Gives some of a corpus's splits, in their final order.
@@ -83,7 +93,7 @@ class Corpus:
     else, unless `unverified` says in which point the form of the data is not known for sure.
     Of these digests those of the splits in `published` were published by others; the rest are
     derived, by a reader that yields the published ones.
-    `form` says what its rows are: a `Pair` each, or a `Conversation`.
+    `form` says what its rows are: a `Pair` each, a `Conversation` or a `Preference`.
     A `noncommercial` corpus is prepared only for a person who says that they accept its licence.
     """
 
@@ -98,7 +108,7 @@ class Corpus:
     metrics: tuple[str, ...] = ()
     sha256: Mapping[str, str] = dataclasses.field(default_factory=dict)
     published: tuple[str, ...] = ("dev",)
-    form: Literal["pair", "conversation"] = "pair"
+    form: Literal["pair", "conversation", "preference"] = "pair"
     unverified: str = ""
     noncommercial: bool = False
     readers: tuple[Reader, ...]
@@ -124,6 +134,8 @@ def canonical_json(corpus: Corpus, rows: Sequence[Row]) -> str:
 def _sample(row: Row) -> dict[str, Any]:
     if isinstance(row, Conversation):
         return {"messages": [turn._asdict() for turn in row.messages]}
+    if isinstance(row, Preference):
+        return row._asdict()
     own = {"instruction": row.instruction} if row.instruction else {}
     return {**own, "input": row.input, "output": row.output}
 
@@ -176,7 +188,7 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
             turn = {"role": text(), "content": text()}
             fields["messages"] = tfds.features.Sequence(turn)
         else:
-            fields |= {"instruction": text(), "input": text(), "output": text()}
+            fields |= {name: text() for name in TEXT_FIELDS[self.corpus.form]}
         return tfds.core.DatasetInfo(
             builder=self,
             description=self.builder_config.description,
@@ -237,6 +249,8 @@ class CorpusBuilder(tfds.core.GeneratorBasedBuilder, skip_registration=True):  #
     def _fields(self, row: Row) -> dict[str, Any]:
         if isinstance(row, Conversation):
             return {"messages": [turn._asdict() for turn in row.messages]}
+        if isinstance(row, Preference):
+            return row._asdict()
         return {**row._asdict(), "instruction": row.instruction or self.corpus.instruction}
 
     def _open_raw(self, path: str) -> epath.Path:

@@ -137,8 +137,8 @@ def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str
     """The rows of a split in the corpus's own order.
 
     A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`; one of a
-    corpus of conversations `{"index": int, "id": str, "messages": [{"role": str, "content": str},
-    ...]}`. Raises MissingData when the corpus is not prepared below `data_dir` or the raw file of
+    corpus of conversations has `"messages": [{"role": str, "content": str}, ...]` instead of the
+    texts, one of preferences `"prompt"`, `"chosen"` and `"rejected"`. Raises MissingData when the corpus is not prepared below `data_dir` or the raw file of
     the split was not there, UserError when it has no such split.
     """
     builder = _prepared(name, data_dir)
@@ -158,7 +158,7 @@ def _decoded(stored: dict[str, Any]) -> dict[str, Any]:
         turns = zip(roles, contents, strict=True)
         messages = [{"role": role.decode(), "content": content.decode()} for role, content in turns]
         return {**row, "messages": messages}
-    fields = ("instruction", "input", "output")
+    fields = base.TEXT_FIELDS["preference" if "chosen" in stored else "pair"]
     return {**row, **{field: stored[field].decode("utf-8") for field in fields}}
 
 
@@ -179,6 +179,8 @@ def canonical_json(
 def _as_row(corpus: base.Corpus, row: dict[str, Any]) -> base.Row:
     if "messages" in row:
         return base.Conversation(tuple(base.Turn(**message) for message in row["messages"]))
+    if "chosen" in row:
+        return base.Preference(row["prompt"], row["chosen"], row["rejected"])
     own = "" if corpus.instruction else row["instruction"]
     return base.Pair(row["input"], row["output"], own)
 

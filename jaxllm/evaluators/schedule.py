@@ -6,14 +6,14 @@ import dataclasses
 import difflib
 import re
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from etils import epath
 from ml_collections import ConfigDict
 
 from jaxllm.config import plain_dict
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate import GenerateEvaluator
 from jaxllm.evaluators.judge import JudgeEvaluator
@@ -25,7 +25,7 @@ from jaxllm.models.decoder import Params
 
 Summary = dict[str, float]
 
-_SCHEDULE_FIELDS = ("type", "every", "first")
+_SCHEDULE_FIELDS = ("type", "every", "first", "optional")
 _TAKES = {
     tuple: "a list of texts, such as ('a', 'b')",
     dict: "a group of settings, such as dict(type='api', model='gpt-4o-2024-08-06')",
@@ -95,11 +95,20 @@ def result_folder(workdir: epath.Path, name: str, step: int | None) -> epath.Pat
 
 
 def make_evaluators(
-    evals: ConfigDict, context: EvalContext, *, num_steps: int = 0, num_epochs: float = 0.0
+    evals: ConfigDict,
+    context: EvalContext,
+    *,
+    num_steps: int = 0,
+    num_epochs: float = 0.0,
+    on_missing: Callable[[str], None] = lambda text: None,
 ) -> list[ScheduledEvaluator]:
     """The evaluators of `config.evals`, in the order of their names.
 
+    Those with `optional=True` are left out where their data is not here, and `on_missing` is told
+    so.
+
     Raises:
+        MissingData: the data of another one is not here.
         UserError: an unknown type, setting or task, an interval that cannot be read, or a type that
             needs weights where the model runs elsewhere.
     """
@@ -110,15 +119,19 @@ def make_evaluators(
                 f"config.evals.{name}: type {kind!r} needs the model's weights, and {context.name} "
                 "is asked at an endpoint"
             )
-    return [
-        ScheduledEvaluator(
-            name=name,
-            evaluator=_TYPES[kind](settings, context),
-            every=_interval(name, evals[name].get("every", 0), num_steps, num_epochs),
-            first=bool(evals[name].get("first", False)),
-        )
-        for name, (kind, settings) in settings_by_name.items()
-    ]
+    found = []
+    for name, (kind, settings) in settings_by_name.items():
+        every = _interval(name, evals[name].get("every", 0), num_steps, num_epochs)
+        try:
+            evaluator = _TYPES[kind](settings, context)
+        except MissingData as error:
+            if not evals[name].get("optional", False):
+                raise
+            on_missing(f"config.evals.{name} is left out: {error}")
+            continue
+        first = bool(evals[name].get("first", False))
+        found.append(ScheduledEvaluator(name=name, evaluator=evaluator, every=every, first=first))
+    return found
 
 
 def evaluator_settings(evals: ConfigDict) -> dict[str, tuple[str, Any]]:

@@ -14,14 +14,14 @@ import jax
 import numpy as np
 from ml_collections import ConfigDict
 
-from jaxllm.errors import MissingData, UserError
+from jaxllm.errors import UserError
+from jaxllm.input.entries import MixtureEntry, read_entries
 from jaxllm.input.plan import Plan, make_plan, plan_source
 from jaxllm.input.preferences import pair_source, tokenize_pairs, unfold_pairs
-from jaxllm.input.sources import read_source
+from jaxllm.input.presence import missing_entries
 from jaxllm.input.tokenize import Part, tokenize
 from jaxllm.input.tokens import TokenizedSource
 from jaxllm.observe.progress import Progress
-from jaxllm.overrides import nearest_field
 from jaxllm.text.spans import Rendered
 from jaxllm.text.templates import get_template
 from jaxllm.text.tokenizer import Tokenizer
@@ -32,34 +32,6 @@ _DAY_SECONDS = 24 * 3600
 _barriers = itertools.count()
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class MixtureEntry:
-    """An entry of `config.mixture`.
-
-    Attributes:
-      source: what `read_source` takes.
-      split: which split of it.
-      template: the config's where it is empty.
-      weight: how often it is drawn from in relation to the other entries with a weight; 0: `repeat`
-        says it.
-      repeat: how many times an epoch passes over it.
-      max_examples: only so many from its start are read; 0: all.
-      held_out: the share of its examples that is never trained on, for the evaluator `loss`.
-      shuffle: whether each pass has an order of its own, or all the order of the source.
-      optional: whether the run goes on without it where its data is not here.
-    """
-
-    source: str = ""
-    split: str = "train"
-    template: str = ""
-    weight: float = 0.0
-    repeat: int = 1
-    max_examples: int = 0
-    held_out: float = 0.0
-    shuffle: bool = True
-    optional: bool = False
-
-
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class Mixture:
     """What a run trains on.
@@ -68,7 +40,7 @@ class Mixture:
       sources: tokenized, in the order of the config's names.
       plan: which examples stand in which row of which step.
       loss_capacity: the most positions of any row that carry loss (None: up to all of them).
-      missing: why each optional entry that is left out is not here, by its name.
+      missing: where to get each optional entry that is left out, by its name.
     """
 
     sources: tuple[TokenizedSource, ...]
@@ -103,24 +75,22 @@ def read_mixture(
     With `pairs` the examples are preferences, laid out as `jaxllm.input.preferences` says.
 
     Raises:
-      UserError: no source, a source that cannot be read, or settings that contradict one another.
+      MissingData: no source is here, or one that is not optional.
+      UserError: a source that cannot be read, or settings that contradict one another.
     """
-    entries = _entries(config)
+    entries = read_entries(config)
     if (config.steps > 0) == (config.epochs > 0):
         raise UserError("set one of config.steps and config.epochs above 0, and leave the other 0")
     if pairs and config.input.packing == "concat":
         raise UserError(
             'config.input.packing="concat" would cut pairs apart: use "best_fit" or "none"'
         )
-    sources, planned, missing = [], [], {}
+    missing = missing_entries(entries, data_dir=data_dir)
+    sources, planned = [], []
     for name, entry in entries.items():
-        try:
-            source = _read(name, entry, config, tokenizer, data_dir, pairs=pairs)
-        except MissingData as error:
-            if not entry.optional:
-                raise
-            missing[name] = str(error)
+        if name in missing:
             continue
+        source = _read(name, entry, config, tokenizer, data_dir, pairs=pairs)
         sources.append(source)
         as_planned = pair_source if pairs else plan_source
         planned.append(
@@ -128,8 +98,6 @@ def read_mixture(
                 source, weight=entry.weight or None, repeat=entry.repeat, shuffle=entry.shuffle
             )
         )
-    if not sources:
-        raise MissingData("; ".join(missing.values()))
     plan = make_plan(
         planned,
         seed=config.seed,
@@ -159,49 +127,21 @@ def read_held_out(
     """Reads what `config` holds out of training, tokenized as the rest is.
 
     Raises:
+      MissingData: nothing that holds something out is here.
       UserError: nothing is held out, or it cannot be read.
     """
-    entries = {name: entry for name, entry in _entries(config).items() if entry.held_out}
+    entries = {name: entry for name, entry in read_entries(config).items() if entry.held_out}
     if not entries:
         raise UserError(
             "no entry of config.mixture holds anything out of training: set its held_out to a "
             "share, such as 0.05"
         )
-    found = []
-    for name, entry in entries.items():
-        with contextlib.ExitStack() as stack:
-            if entry.optional:
-                stack.enter_context(contextlib.suppress(MissingData))
-            read = functools.partial(_read, name, entry, config, tokenizer, data_dir)
-            found.append(read(part="held_out", pairs=pairs))
-    return found
-
-
-def _entries(config: ConfigDict) -> dict[str, MixtureEntry]:
-    if not len(config.mixture):
-        raise UserError(
-            "config.mixture is empty: name what to train on, for instance "
-            "--config.mixture.mine.source=jsonl:mine.jsonl"
-        )
-    return {name: _entry(name, config.mixture[name]) for name in config.mixture}
-
-
-def _entry(name: str, settings: Mapping[str, Any]) -> MixtureEntry:
-    where = f"config.mixture.{name}"
-    defaults = {field.name: field.default for field in dataclasses.fields(MixtureEntry)}
-    for field in settings:
-        if field not in defaults:
-            nearest = nearest_field(field, defaults)
-            hint = f"; did you mean {nearest}?" if nearest else f"; it has {', '.join(defaults)}"
-            raise UserError(f"{where} has no field {field}{hint}")
-    given = {field: value for field, value in settings.items() if value is not None}
-    for field, value in given.items():
-        kinds = (int, float) if isinstance(defaults[field], float) else (type(defaults[field]),)
-        if type(value) not in kinds:
-            raise UserError(f"{where}.{field} is {value!r}; write it like {defaults[field]!r}")
-    if not given.get("source"):
-        raise UserError(f"{where} has no source: --{where}.source=jsonl:FILE")
-    return MixtureEntry(**given)
+    missing = missing_entries(entries, data_dir=data_dir)
+    return [
+        _read(name, entry, config, tokenizer, data_dir, part="held_out", pairs=pairs)
+        for name, entry in entries.items()
+        if name not in missing
+    ]
 
 
 def _read(
@@ -214,20 +154,15 @@ def _read(
     part: Part = "train",
     pairs: bool = False,
 ) -> TokenizedSource:
-    source = read_source(
-        entry.source,
-        split=entry.split,
-        data_dir=data_dir,
-        max_examples=entry.max_examples or None,
-    )
+    source, held_out = entry.part(entry.find(data_dir), part)
     template = get_template(entry.template or config.template, tokenizer)
     settings = config.input
     common: dict[str, Any] = {
         "name": name,
         "truncation": settings.truncation,
         "bos": settings.bos,
-        "held_out": entry.held_out,
-        "part": part,
+        "held_out": held_out,
+        "part": part if held_out else "train",
         "data_dir": data_dir,
     }
     row_length = settings.max_length

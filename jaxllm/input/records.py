@@ -144,6 +144,6 @@ def _decoded(value: bytes) -> str | bytes:
 def corpus_records(name: str, rows: list[dict[str, Any]]) -> Iterator[Record]:
     """Yields the rows of a corpus of `jaxllm.corpora`; a row of an output alone is a text."""
     for row in rows:
-        is_text = "messages" not in row and not (row["instruction"] or row["input"])
+        is_text = "output" in row and not (row["instruction"] or row["input"])
         fields = {"text": row["output"]} if is_text else row
         yield Record(f"{name}, row {row['index']}", row["id"], fields)

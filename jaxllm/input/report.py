@@ -33,7 +33,7 @@ def describe_input(mixture: Mixture) -> dict[str, Any]:
     Per source and in total: examples read, kept, held out, truncated and dropped, tokens, the share
     of them that is trained, the share of the plan's draws and of the tokens drawn. Of the plan:
     steps, epochs, padding share, digest. `length_histogram` maps an upper bound in tokens (a power
-    of two) to examples, `missing` a source that is left out to why.
+    of two) to examples, `missing` a source that is left out to where it can be had.
     """
     plan, tokenized = mixture.plan, mixture.sources
     drawn = np.bincount(plan.source_ids, minlength=len(tokenized))
@@ -110,8 +110,9 @@ def format_input(facts: dict[str, Any]) -> str:
         f"{facts['packing']}, {facts['padding_share']:.1%} padding"
     )
     bars = _bars(facts["length_histogram"])
-    missing = [f"left out: {name}, because {why}" for name, why in facts["missing"].items()]
-    return "\n".join([*lines, *missing, examples, "tokens per example:", *bars, plan])
+    if facts["missing"]:
+        lines.append(f"left out, for they are not here: {', '.join(facts['missing'])}")
+    return "\n".join([*lines, examples, "tokens per example:", *bars, plan])
 
 
 def format_examples(examples: Sequence[tuple[str, Rendered]], tokenizer: Tokenizer) -> str:

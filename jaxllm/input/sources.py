@@ -8,13 +8,14 @@ import functools
 import hashlib
 import itertools
 import json
+import os
 from collections.abc import Callable, Iterator
 from typing import Any
 
 from etils import epath
 
 from jaxllm import corpora
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 from jaxllm.input import records
 from jaxllm.input.records import Record, parse
 from jaxllm.text.example import Example
@@ -55,6 +56,23 @@ class Source:
         """What `examine` finds."""
         return self.examine()
 
+    def stretch(self, start: int, stop: int | None) -> Source:
+        """Returns the source of the records from number `start` on, before number `stop`."""
+
+        def examine() -> Contents:
+            known = self.contents.num_records
+            end = stop if known is None else min(known, known if stop is None else stop)
+            return Contents(
+                digest=_digest([self.contents.digest, start, stop]),
+                num_records=None if end is None else max(0, end - start),
+            )
+
+        return Source(
+            spec=self.spec,
+            open=lambda: itertools.islice(self.open(), start, stop),
+            examine=examine,
+        )
+
     def records(self) -> Iterator[Record]:
         """Yields the records as they stand there.
 
@@ -86,40 +104,41 @@ def read_source(
 
     Args:
       spec: "jsonl:PATH" (also gzipped), "parquet:PATH", "tfds:NAME" or the name of a corpus of
-        `jaxllm.corpora` ("mini/nli"; "jaster/NAME" means the same as "NAME"). PATH may hold `*`
-        and `{split}`; files are read in the order of their names. A record has one of the shapes
-        of `example_from_record`.
+        `jaxllm.corpora` ("mini/nli"; "jaster/NAME" means the same as "NAME"). PATH may hold `*`,
+        `{split}` and `{data_dir}`; files are read in the order of their names. A record has one of
+        the shapes of `example_from_record`.
       split: which split; of files it only fills in `{split}`.
       data_dir: where prepared corpora and TensorFlow datasets lie.
       max_examples: stop after so many records.
 
     Raises:
-      UserError: nothing found, or an unknown spec.
+      MissingData: the file or the prepared corpus is not here.
+      UserError: an unknown spec.
     """
     if max_examples is not None and max_examples < 1:
         raise UserError(f"{spec}: max_examples is {max_examples}; set it to 1 or more, or to None")
     kind, colon, rest = spec.partition(":")
     if kind == "jsonl" and colon:
-        source = _files(spec, rest.replace("{split}", split), records.jsonl_records)
+        source = _files(spec, _filled_in(rest, split, data_dir), records.jsonl_records)
     elif kind == "parquet" and colon:
-        source = _files(spec, rest.replace("{split}", split), records.parquet_records)
+        source = _files(spec, _filled_in(rest, split, data_dir), records.parquet_records)
     elif kind == "tfds" and colon:
         source = _tfds(spec, rest, split, epath.Path(data_dir))
     else:
         source = _corpus(spec, split, epath.Path(data_dir))
-    if max_examples is None:
-        return source
+    return source if max_examples is None else source.stretch(0, max_examples)
 
-    def examine() -> Contents:
-        digest, known = source.contents.digest, source.contents.num_records
-        return Contents(
-            digest=_digest([digest, max_examples]),
-            num_records=max_examples if known is None else min(known, max_examples),
-        )
 
-    return Source(
-        spec=spec, open=lambda: itertools.islice(source.open(), max_examples), examine=examine
-    )
+def where_to_get(spec: str, data_dir: epath.PathLike) -> str:
+    """Says how a person gets a source that is not here; "" where only the config can know."""
+    name = spec.removeprefix("jaster/")
+    if name not in corpora.names():
+        return ""
+    corpus = corpora.get(name)
+    absent = corpora.absent_files(name, data_dir=data_dir)
+    by_hand = dict.fromkeys(file.by_hand for file in absent if file.by_hand)
+    licence = " --accept_noncommercial" if corpus.noncommercial else ""
+    return "; then ".join([*by_hand, f"jaxllm data prepare {name}{licence}"])
 
 
 def _files(spec: str, pattern: str, read: Callable[[epath.Path], Iterator[Record]]) -> Source:
@@ -142,6 +161,10 @@ def _files(spec: str, pattern: str, read: Callable[[epath.Path], Iterator[Record
     )
 
 
+def _filled_in(pattern: str, split: str, data_dir: epath.PathLike) -> str:
+    return pattern.replace("{split}", split).replace("{data_dir}", os.fspath(data_dir))
+
+
 def _matching_paths(pattern: str) -> list[epath.Path]:
     path = epath.Path(pattern).expanduser()
     if path.exists():  # also a file whose name holds a wildcard character
@@ -151,11 +174,11 @@ def _matching_paths(pattern: str) -> list[epath.Path]:
     parts = path.parts
     first = next((i for i, part in enumerate(parts) if _WILDCARDS & set(part)), None)
     if first is None:
-        raise UserError(f"there is no file {pattern}")
+        raise MissingData(f"there is no file {pattern}")
     root = epath.Path(*parts[:first]) if first else epath.Path(".")
     matches = sorted(root.glob("/".join(parts[first:]))) if root.exists() else []
     if not matches:
-        raise UserError(f"no file matches {pattern}")
+        raise MissingData(f"no file matches {pattern}")
     return matches
 
 
@@ -181,7 +204,7 @@ def _tfds(spec: str, name: str, split: str, data_dir: epath.Path) -> Source:
         rows = tfds.data_source(name, split=split, data_dir=data_dir, download=False)
     except Exception as error:  # TFDS raises a dozen unrelated types here
         reason = str(error).strip().partition("\n")[0]  # and goes on with all it knows by name
-        raise UserError(
+        raise MissingData(
             f"tfds:{name} (split {split!r}) cannot be read from {data_dir}: {reason} "
             "(it must be prepared there, with file_format='array_record')"
         ) from error

@@ -23,6 +23,9 @@ _MOMENT_DTYPES = ("", "float32", "bfloat16")
 class OptimizerSettings:
     """`config.optimizer`. Steps are optimizer steps; `warmup` is a share of the run if below 1.
 
+    So is `hold`: for so long the run's end stays at `end_lr`, which the decay has reached by then
+    (NeMo's `constant_steps`).
+
     `muon` orthogonalizes the momentum (of decay `momentum`) of the layers' matrices and leaves
     embeddings, output projection and vectors to AdamW. Its updates are as large as AdamW's
     (arXiv 2502.16982), so that one `peak_lr` serves both. `lion` (arXiv 2302.06675) keeps one
@@ -38,6 +41,7 @@ class OptimizerSettings:
     peak_lr: float = 1e-5
     schedule: Literal["cosine", "linear", "constant"] = "cosine"
     warmup: float = 0.1
+    hold: float = 0.0
     end_lr: float = 0.0
     b1: float = 0.9
     b2: float = 0.95
@@ -58,9 +62,11 @@ class OptimizerSettings:
 
 
 def learning_rate(settings: OptimizerSettings, num_steps: int) -> optax.Schedule:
-    """Linear warm-up from 0 to `peak_lr`, then the named decay to `end_lr` at `num_steps`."""
-    warmup = round(settings.warmup * num_steps if settings.warmup < 1 else settings.warmup)
-    rest = max(1, num_steps - warmup)
+    """Linear warm-up from 0 to `peak_lr`, then the named decay to `end_lr`, which then holds."""
+    warmup, hold = (
+        round(part * num_steps if part < 1 else part) for part in (settings.warmup, settings.hold)
+    )
+    rest = max(1, num_steps - warmup - hold)
     peak, end = settings.peak_lr, settings.end_lr
     match settings.schedule:
         case "cosine":

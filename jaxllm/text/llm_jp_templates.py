@@ -71,7 +71,21 @@ def write_llm_jp_3(writer: SpanWriter, messages: Sequence[Message]) -> None:
     template writes nothing, although the models were always trained with the sentence; here it
     stands in every prompt.
     """
-    writer.text(_INSTRUCTION_ONLY)
+    _write_llm_jp_3(writer, _INSTRUCTION_ONLY, messages)
+
+
+def write_llm_jp_3_system(writer: SpanWriter, messages: Sequence[Message]) -> None:
+    """The same, with a system message's own content where there is one.
+
+    So were instruct2 and instruct3 tuned: of their corpora Daring-Anteater alone has system
+    messages that differ from the fixed sentence (github.com/llm-jp/instruct3).
+    """
+    system = messages[0].content if messages[0].role == "system" else _INSTRUCTION_ONLY
+    _write_llm_jp_3(writer, system, messages)
+
+
+def _write_llm_jp_3(writer: SpanWriter, system: str, messages: Sequence[Message]) -> None:
+    writer.text(system)
     for message in messages:
         if message.role == "user":
             writer.text(_question(message) + "\n\n### 応答:\n")

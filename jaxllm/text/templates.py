@@ -14,6 +14,7 @@ from jaxllm.text import chat_template, llm_jp_templates
 from jaxllm.text.chat_template import text_with_context
 from jaxllm.text.example import Message
 from jaxllm.text.spans import BosPolicy, Rendered, SpanWriter
+from jaxllm.text.special_tokens import unused_mark
 from jaxllm.text.tokenizer import Tokenizer
 
 __all__ = ["PINNED_DATE", "Rendered", "Template", "get_template"]
@@ -29,10 +30,12 @@ class Template:
     `write` puts the messages into a SpanWriter. What it writes for messages that end with a user
     turn is what it writes first when an answer follows, so that
     `render([*messages, answer]).ids` begins with `prompt_ids(messages)`, token for token.
+    `ends_answers` says whether it writes a token that ends an answer.
     """
 
     name: str
     write: Callable[[SpanWriter, Sequence[Message]], None]
+    ends_answers: bool = True
 
     def render(
         self, tokenizer: Tokenizer, messages: Sequence[Message], *, bos: BosPolicy = "auto"
@@ -63,9 +66,11 @@ class Template:
 
     def stop_ids(self, tokenizer: Tokenizer) -> tuple[int, ...]:
         """Returns the ids that end an answer: the trained one, eos, and `extra_stop_ids`."""
-        probe = [Message(role="user", content="a"), Message(role="assistant", content="b")]
-        trained_end = int(self.render(tokenizer, probe, bos="never").ids[-1])
-        return tuple(dict.fromkeys([trained_end, tokenizer.eos_id, *tokenizer.extra_stop_ids]))
+        ends = [tokenizer.eos_id, *tokenizer.extra_stop_ids]
+        if self.ends_answers:
+            probe = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+            ends = [int(self.render(tokenizer, probe, bos="never").ids[-1]), *ends]
+        return tuple(dict.fromkeys(ends))
 
     def _check(self, messages: Sequence[Message], *, last: str) -> None:
         if not messages:
@@ -91,10 +96,11 @@ def get_template(
 ) -> Template:
     """Returns the template of a name.
 
-    "plain" writes the texts as they are, with eos at the end. "llm_jp_v1.0", "llm_jp_v1.3",
-    "llm_jp_v2_ja" and "llm_jp_v2_en" are the prompts of llm-jp-eval, "llm_jp_3" the conversations
-    of the llm-jp-3 instruct models, "chatml" the `<|im_start|>` format, and "chat" the Jinja
-    template of the tokenizer given here.
+    "plain" writes the texts as they are, with eos at the end, and "verbatim" too, but with special
+    tokens by name (`<s>`) and nothing at the end. "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_v2_ja" and
+    "llm_jp_v2_en" are the prompts of llm-jp-eval, "llm_jp_3" the conversations of the llm-jp-3
+    instruct models, "llm_jp_3_system" those with system messages of their own, "chatml" the
+    `<|im_start|>` format, and "chat" the Jinja template of the tokenizer given here.
 
     `date` (YYYY-MM-DD) and `variables` (such as `enable_thinking`) reach the Jinja template alone.
     """
@@ -114,7 +120,7 @@ def get_template(
     if name not in _WRITERS:
         names = ", ".join([*_WRITERS, "chat"])
         raise UserError(f"template {name!r} is unknown; choose from {names}")
-    return Template(name=name, write=_WRITERS[name])
+    return Template(name=name, write=_WRITERS[name], ends_answers=name != "verbatim")
 
 
 def _write_plain(writer: SpanWriter, messages: Sequence[Message]) -> None:
@@ -124,12 +130,21 @@ def _write_plain(writer: SpanWriter, messages: Sequence[Message]) -> None:
         writer.token(writer.tokenizer.eos_id, trained=True)
 
 
+def _write_verbatim(writer: SpanWriter, messages: Sequence[Message]) -> None:
+    mark = unused_mark(text_with_context(message) for message in messages)
+    for message in messages:
+        trained = message.role == "assistant"
+        writer.marked_text(text_with_context(message), mark=mark, trained=trained)
+
+
 _WRITERS: dict[str, Callable[[SpanWriter, Sequence[Message]], None]] = {
     "plain": _write_plain,
+    "verbatim": _write_verbatim,
     "llm_jp_v1.0": llm_jp_templates.write_v1_0,
     "llm_jp_v1.3": llm_jp_templates.write_v1_3,
     "llm_jp_v2_ja": llm_jp_templates.write_v2_ja,
     "llm_jp_v2_en": llm_jp_templates.write_v2_en,
     "llm_jp_3": llm_jp_templates.write_llm_jp_3,
+    "llm_jp_3_system": llm_jp_templates.write_llm_jp_3_system,
     "chatml": chat_template.write_chatml,
 }

@@ -24,7 +24,9 @@ _ROW = 48
 
 
 def _conversation(index: int) -> list[dict[str, str]]:
-    turns = [{"role": "system", "content": _SYSTEM}]
+    # Daring-Anteater's system messages are its own.
+    system = "Answer in English." if index % 5 == 4 else _SYSTEM
+    turns = [{"role": "system", "content": system}]
     for turn in range(index % 3 + 1):
         # Some questions are longer than a window, so that windows without loss come about.
         question = f"{index}番の問い{turn}" * (40 if index % 7 == 3 else 1)
@@ -63,7 +65,7 @@ def test_instruct3_concat_packing(tokenizer, tiny_train_config, tmp_path) -> Non
         lines = [json.dumps({"messages": _conversation(index)}) for index in indices]
         path.write_text("\n".join(lines))
         config.mixture[name] = mixture_entry(f"jsonl:{path}", repeat=repeats[name], shuffle=False)
-    config.template = "llm_jp_3"
+    config.template = "llm_jp_3_system"
     config.steps, config.epochs = 0, 2.0
     config.input.update(packing="concat", max_length=_ROW, rows=3, bos="always")
     mixture = read_mixture(config, tokenizer, data_dir=tmp_path)

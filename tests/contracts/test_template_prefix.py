@@ -27,7 +27,8 @@ JINJA = (
     "{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-TEMPLATES = ["plain", "llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_v2_ja", "llm_jp_3", "chatml", "chat"]
+LLM_JP = ["llm_jp_v1.0", "llm_jp_v1.3", "llm_jp_v2_ja", "llm_jp_3", "llm_jp_3_system"]
+TEMPLATES = ["plain", "verbatim", *LLM_JP, "chatml", "chat"]
 
 ODD = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12),

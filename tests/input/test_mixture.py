@@ -14,6 +14,7 @@ from jaxllm.config import load_config
 from jaxllm.defaults import mixture_entry
 from jaxllm.errors import MissingData, UserError
 from jaxllm.input.mixture import read_held_out, read_mixture
+from jaxllm.input.presence import describe_presence
 from jaxllm.input.provenance import differences
 
 
@@ -80,14 +81,46 @@ def test_an_optional_entry_may_be_missing(config, tiny_tokenizer, tmp_path) -> N
     config.mixture.safety = mixture_entry("answer_carefully", repeat=16, optional=True)
     mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
     assert _drawn(mixture) == {"a": 40}
-    assert "answer_carefully is not prepared" in mixture.missing["safety"]
+    assert mixture.missing["safety"].startswith("accept the terms of https://")
     config.mixture.safety.optional = False
     with pytest.raises(MissingData, match="jaxllm data prepare answer_carefully"):
         read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
     config.mixture.safety.optional = True
     del config.mixture["a"]
-    with pytest.raises(MissingData, match="jaxllm data prepare answer_carefully"):
+    with pytest.raises(MissingData, match=r"nothing to train on is here(.|\n)*accept the terms of"):
         read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+
+
+def test_the_sources_stand_in_a_table_where_one_may_be_missing(config, tmp_path) -> None:
+    assert describe_presence(config, data_dir=tmp_path) == ""
+    gone = "jsonl:{data_dir}/gone.jsonl"
+    config.mixture.b = mixture_entry(gone, optional=True, origin="https://example.org/b")
+    config.mixture.c = mixture_entry(gone, optional=True)
+    config.mixture.d = mixture_entry("ichikara_003_001", optional=True)
+    shown = describe_presence(config, data_dir=tmp_path)
+    lines = {line.split()[0]: line.split(None, 2) for line in shown.splitlines() if line.strip()}
+    assert lines["a"][1:] == ["yes"]
+    assert lines["b"][1:] == ["no", "https://example.org/b"]
+    assert lines["c"][1:] == ["no", f"there is no file {tmp_path}/gone.jsonl"]
+    assert lines["d"][1] == "no"
+    assert "ask for ichikara-instruction" in shown
+    assert "jaxllm data prepare ichikara_003_001 --accept_noncommercial" in " ".join(shown.split())
+    _write(tmp_path / "gone.jsonl", 3)
+    assert describe_presence(config, data_dir=tmp_path).count("yes") == 3
+
+
+def test_a_number_held_out_is_taken_from_the_start(config, tiny_tokenizer, tmp_path) -> None:
+    def ids(source) -> list[str]:
+        return list(source.example_ids)
+
+    everything = ids(read_mixture(config, tiny_tokenizer, data_dir=tmp_path).sources[0])
+    config.mixture.a.shuffle = False
+    for number, held_out in ((3.0, 3), (1000.0, 4)):  # a tenth of 40
+        config.mixture.a.held_out = number
+        (trained,) = read_mixture(config, tiny_tokenizer, data_dir=tmp_path).sources
+        (held,) = read_held_out(config, tiny_tokenizer, data_dir=tmp_path)
+        assert ids(held) == everything[:held_out]
+        assert ids(trained) == everything[held_out:]
 
 
 def test_concatenation_cuts_and_drops_nothing(config, tiny_tokenizer, tmp_path) -> None:

@@ -26,7 +26,7 @@ def mixture(make_source):
         row_length=32,
         num_epochs=2,
     )
-    missing = {"third": "its file is not here"}
+    missing = {"third": "the page where it is kept"}
     return Mixture(sources=sources, plan=plan, loss_capacity=None, missing=missing)
 
 
@@ -60,7 +60,7 @@ def test_the_text_names_every_source_and_the_padding(mixture) -> None:
     text = format_input(facts)
     assert "first" in text
     assert "second" in text
-    assert "left out: third, because its file is not here" in text
+    assert "left out, for they are not here: third" in text
     assert f"{facts['padding_share']:.1%} padding" in text
     assert "10 examples, 108 tokens, 90.7% of them trained" in text
     assert max(map(len, text.splitlines())) <= 120

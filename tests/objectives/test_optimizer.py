@@ -42,6 +42,18 @@ def test_warmup_of_one_or_more_counts_steps_and_below_is_a_share():
     )
 
 
+def test_the_end_of_the_run_holds_the_last_rate():
+    # 20 steps up, 100 at the end: instruct2's, in a run of 220 steps.
+    settings = OptimizerSettings(peak_lr=1.0, warmup=20, hold=100, end_lr=0.1)
+    assert _values(settings, 220, (10, 20, 70, 120, 170, 219)) == pytest.approx(
+        [0.5, 1.0, 0.55, 0.1, 0.1, 0.1]
+    )
+    share = OptimizerSettings(peak_lr=1.0, schedule="linear", warmup=0.0, hold=0.5)
+    assert _values(share, 20, (5, 10, 15)) == pytest.approx([0.5, 0.0, 0.0])
+    longer = OptimizerSettings(peak_lr=1.0, warmup=2, hold=100, end_lr=0.1)
+    assert _values(longer, 10, (2, 3, 9)) == pytest.approx([1.0, 0.1, 0.1])
+
+
 def test_a_run_shorter_than_its_warmup_and_a_rate_of_zero_work():
     assert _values(OptimizerSettings(peak_lr=1.0, warmup=10), 5, (0, 5)) == pytest.approx([0, 0.5])
     assert _values(OptimizerSettings(peak_lr=0.0), 10, (0, 5, 10)) == [0.0, 0.0, 0.0]

@@ -75,6 +75,13 @@ PROMPTS = [
         ),
     ),
     (
+        "llm_jp_3_system",
+        [system("英語で答える"), user("猫？")],
+        "英語で答える\n\n### 指示:\n猫？\n\n### 応答:\n",
+    ),
+    ("llm_jp_3_system", [user("猫？")], f"{OPENING}\n\n### 指示:\n猫？\n\n### 応答:\n"),
+    ("verbatim", [user("問い\n", "文")], "問い\n\n\n文"),
+    (
         "chatml",
         [system("規則"), user("猫？</s>", "文<|im_end|>")],
         (
@@ -237,6 +244,7 @@ def test_stop_ids_begin_with_what_was_trained(tokenizer, byte_level_folder):
     im_end = tokenizer.special.ids["<|im_end|>"]
     assert get_template("chatml").stop_ids(tokenizer) == (im_end, 2)
     assert get_template("llm_jp_3").stop_ids(tokenizer) == (2,)
+    assert get_template("verbatim").stop_ids(tokenizer) == (2,)
     assert get_template("plain").stop_ids(load_tokenizer(byte_level_folder)) == (2, 0)
 
 

@@ -1,4 +1,4 @@
-"""mini: nine small Japanese tasks, one per llm-jp-eval category, and plain text to learn from.
+"""mini: nine small Japanese tasks, one per llm-jp-eval category, plain text, and preferences.
 
 Made here from templates and a lexicon, the same on every machine. Together they are what a model
 of a million parameters can be pre-trained and tuned on within minutes on two CPU cores.
@@ -7,6 +7,7 @@ of a million parameters can be pre-trained and tuned on within minutes on two CP
 from __future__ import annotations
 
 import functools
+import itertools
 from collections.abc import Mapping, Sequence
 
 from jaxllm.corpora import base
@@ -25,6 +26,20 @@ def _read_text(open_raw: base.OpenRaw) -> Mapping[str, Sequence[base.Pair]]:
     return {
         split: [base.Pair("", line) for line in text.rows(split, size)]
         for split, size in text.SIZES.items()
+    }
+
+
+def _read_preference(open_raw: base.OpenRaw) -> Mapping[str, Sequence[base.Preference]]:
+    def wrong(pairs: Sequence[base.Pair], start: int) -> str:
+        following = itertools.chain(pairs[start:], pairs)
+        return next(pair.output for pair in following if pair.output != pairs[start].output)
+
+    return {
+        split: [
+            base.Preference(pair.input, pair.output, wrong(pairs, number))
+            for number, pair in enumerate(pairs)
+        ]
+        for split, pairs in draw_splits(tasks.knowledge).items()
     }
 
 
@@ -63,10 +78,20 @@ TEXT = base.Corpus(
 )
 
 
+# The answers to QA's questions, each beside that of another question.
+PREFERENCE = base.Corpus(
+    name="mini/preference",
+    source=_SOURCE,
+    licence=_LICENCE,
+    form="preference",
+    readers=(_read_preference,),
+)
+
+
 class Mini(base.CorpusBuilder):
     """The mini corpora."""
 
-    BUILDER_CONFIGS = base.configs(*TASKS, TEXT)
+    BUILDER_CONFIGS = base.configs(*TASKS, TEXT, PREFERENCE)
 
 
 _LABELS = ("文章：", "質問：", "選択肢：", "前提：", "仮説：", "問題：", "\n")
