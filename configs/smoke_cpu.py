@@ -39,9 +39,8 @@ TASKS = ("fa", "mt", "qa")
 def get_config(recipe=""):
     config = shrunk(recipe) if recipe else embedded()
     config.tokenizer = "mini"
-    config.model.architecture = (
-        SIZES | {"tie_embeddings": True} | config.model.architecture.to_dict()
-    )
+    kind = config.model.architecture.to_dict()
+    config.model.architecture = {**SIZES, "tie_embeddings": True, **kind}
     for task in TASKS if config.objective == "sft" else ():
         config.mixture[f"mini_{task}"] = mixture_entry(f"mini/{task}")
     config.evals.mini = {
@@ -97,7 +96,9 @@ def shrunk(recipe):
         hold=0.1 if config.optimizer.hold else 0.0,
     )
     config.checkpoint.every = 20
-    for entry in config.evals.values():
-        # Without a source it is what the mixture holds out.
-        entry.update(every="50%", rows=8, source="", max_examples=100)
+    for name, entry in config.evals.items():
+        changes = {"every": "50%"}
+        if entry.type in ("loss", "preference"):  # of what the mixture holds out
+            changes |= {"source": "", "rows": 8, "max_examples": 100}
+        config.evals[name] = entry.to_dict() | changes
     return config

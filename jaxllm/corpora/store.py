@@ -136,10 +136,11 @@ def prepare(
 def load(name: str, split: str, *, data_dir: str | os.PathLike) -> list[dict[str, Any]]:
     """The rows of a split in the corpus's own order.
 
-    A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`; one of a
-    corpus of conversations has `"messages": [{"role": str, "content": str}, ...]` instead of the
-    texts, one of preferences `"prompt"`, `"chosen"` and `"rejected"`. Raises MissingData when the corpus is not prepared below `data_dir` or the raw file of
-    the split was not there, UserError when it has no such split.
+    A row is `{"index": int, "id": str, "instruction": str, "input": str, "output": str}`. In place
+    of the texts one of a corpus of conversations has `"messages": [{"role": str, "content": str},
+    ...]`, one of preferences `"prompt"`, `"chosen"` and `"rejected"`. Raises MissingData when the
+    corpus is not prepared below `data_dir` or the raw file of the split was not there, UserError
+    when it has no such split.
     """
     builder = _prepared(name, data_dir)
     if reason := _missing(builder).get(split):
