@@ -42,7 +42,7 @@ def get_config(recipe=""):
     kind = config.model.architecture.to_dict()
     config.model.architecture = {**SIZES, "tie_embeddings": True, **kind}
     for task in TASKS if config.objective == "sft" else ():
-        config.mixture[f"mini_{task}"] = mixture_entry(f"mini/{task}")
+        config.mixture[f"mini_{task}"] = mixture_entry(f"mini/{task}", max_examples=400)
     config.evals.mini = {
         "type": "generate",
         "tasks": tuple(f"mini/v1:{task}" for task in TASKS),

@@ -35,8 +35,9 @@ def get_config(size="1.8b"):
     config.mixture.preference = mixture_entry(
         f"jsonl:{FOLDER}/train/train.jsonl",
         optional=True,
-        origin="https://huggingface.co/datasets/llm-jp/ac-self-inst (gated) and aya-ja-evol-inst; "
-        "preprocess_dpo.py of github.com/llm-jp/instruct3 fetches them",
+        origin="preprocess_dpo.py of github.com/llm-jp/instruct3 fetches it from "
+        "huggingface.co/datasets/llm-jp/ac-self-inst (accept its terms) and "
+        "huggingface.co/datasets/llm-jp/aya-ja-evol-inst",
     )
     config.input.update(max_length=8192, rows=256, packing="none")
     config.epochs = 1.0

@@ -31,7 +31,7 @@ def get_config(size="13b"):
         "jsonl:{data_dir}/hh-rlhf-12k-ja.jsonl",
         held_out=0.1,
         optional=True,
-        origin="https://huggingface.co/datasets/llm-jp/hh-rlhf-12k-ja; save its rows as "
+        origin="save the rows of huggingface.co/datasets/llm-jp/hh-rlhf-12k-ja as "
         "DATA_DIR/hh-rlhf-12k-ja.jsonl",
     )
     config.input.update(

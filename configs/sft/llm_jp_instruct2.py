@@ -45,14 +45,13 @@ def get_config(size="1.8b"):
             held_out=1000.0,
             shuffle=False,
             optional=True,
-            origin=f"https://huggingface.co/datasets/{hub}; preprocess_sft.py of "
-            "github.com/llm-jp/instruct3 fetches it",
+            origin="preprocess_sft.py of github.com/llm-jp/instruct3 fetches it from "
+            f"huggingface.co/datasets/{hub}",
         )
     config.mixture.ac_002.update(
         repeat=16,
         held_out=0.0,
-        origin="accept the terms of https://huggingface.co/datasets/llm-jp/AnswerCarefully; then "
-        "preprocess_sft.py of github.com/llm-jp/instruct3 fetches it",
+        origin=f"accept its terms; {config.mixture.ac_002.origin}",
     )
     config.input.update(max_length=4096, rows=64, packing="concat", bos="always")
     is_largest = name == "llm-jp-3-172b"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Iterable, Mapping
 
 import rich.box
@@ -35,7 +36,7 @@ def missing_entries(
                 raise
             missing[name] = entry.origin or where_to_get(entry.source, data_dir) or str(error)
     if len(missing) == len(entries):
-        raise MissingData(f"nothing to train on is here\n{_table(entries, missing)}")
+        raise MissingData(f"nothing to train on is here\n{_table(entries, missing, data_dir)}")
     return missing
 
 
@@ -46,11 +47,11 @@ def describe_presence(config: ConfigDict, *, data_dir: epath.PathLike) -> str:
     """
     entries = read_entries(config)
     missing = missing_entries(entries, data_dir=data_dir)
-    return _table(entries, missing) if any(e.optional for e in entries.values()) else ""
+    return _table(entries, missing, data_dir) if any(e.optional for e in entries.values()) else ""
 
 
-def _table(names: Iterable[str], missing: Mapping[str, str]) -> str:
-    table = Table(box=rich.box.SIMPLE_HEAD, title="Sources", title_justify="left")
+def _table(names: Iterable[str], missing: Mapping[str, str], data_dir: epath.PathLike) -> str:
+    table = Table(box=rich.box.SIMPLE_HEAD)
     table.add_column("source", no_wrap=True)
     table.add_column("here")
     table.add_column("where to get it", overflow="fold")
@@ -58,4 +59,5 @@ def _table(names: Iterable[str], missing: Mapping[str, str]) -> str:
         table.add_row(name, "no" if name in missing else "yes", missing.get(name, ""))
     text = io.StringIO()
     Console(file=text, width=_WIDTH, no_color=True, highlight=False).print(table)
-    return "\n".join(line.rstrip() for line in text.getvalue().strip("\n").splitlines())
+    lines = [line.rstrip() for line in text.getvalue().rstrip().splitlines()]
+    return "\n".join([f"Sources (DATA_DIR is {os.fspath(data_dir)})", *lines, ""])

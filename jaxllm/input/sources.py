@@ -130,9 +130,9 @@ def read_source(
 
 
 def where_to_get(spec: str, data_dir: epath.PathLike) -> str:
-    """Says how a person gets a source that is not here; "" where only the config can know."""
+    """Says how a person gets a corpus that is not prepared; "" of all else that is not here."""
     name = spec.removeprefix("jaster/")
-    if name not in corpora.names():
+    if name not in corpora.names() or corpora.is_prepared(name, data_dir):
         return ""
     corpus = corpora.get(name)
     absent = corpora.absent_files(name, data_dir=data_dir)

@@ -35,7 +35,10 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("chat",),
     ("annotation", "evaluators", "judging", "reporting"),
     ("contamination", "sweeping"),
-    ("defaults", "data_overlap", "data_requests", "judge_audit", "judge_files", "judge_pairwise"),
+    (
+        *("defaults", "recipes", "data_overlap", "data_requests"),
+        *("judge_audit", "judge_files", "judge_pairwise"),
+    ),
     (*_VERBS, "integrations"),
     ("cli",),
     ("__init__", "__main__"),

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import collections
+import json
 import random
 import re
 
 import pytest
 
+from jaxllm import corpora
 from jaxllm.corpora import base, mini
 from jaxllm.corpora.mini import lexicon, tasks, text
 from jaxllm.corpora.mini.draw import split_of
+from jaxllm.input.sources import read_source
 
 _NAMES = [corpus.name for corpus in mini.TASKS]
 
@@ -102,6 +105,22 @@ def test_symbols_are_distinct_words():
     symbols = mini.symbols()
     assert len(symbols) == len(set(symbols))
     assert {"太郎", "駅", "えき", "りんご"} - set(symbols) == {"りんご"}
+
+
+def test_preferences_answer_their_question_with_another_ones_answer(splits, tmp_path):
+    answers = {pair.input: pair.output for pair in splits["mini/qa"]["train"]}
+    rows = corpora.load("mini/preference", "train", data_dir=tmp_path)
+    assert len(rows) == len(answers)
+    for row in rows:
+        assert row["chosen"] == answers[row["prompt"]]
+        assert row["rejected"] != row["chosen"]
+        assert row["rejected"] in answers.values()
+    written = json.loads(
+        corpora.store.canonical_json("mini/preference", "train", data_dir=tmp_path)
+    )
+    assert set(written["samples"][0]) == {"prompt", "chosen", "rejected"}
+    first = next(iter(read_source("mini/preference", data_dir=tmp_path)))
+    assert (first.messages[-1].content, first.num_given) == (rows[0]["chosen"], 1)
 
 
 def test_generation_is_the_same_everywhere():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from ml_collections import ConfigDict
 
-from jaxllm.errors import UserError
+from jaxllm.errors import MissingData, UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
 
 
@@ -104,6 +104,18 @@ def test_a_required_setting_that_is_missing_is_told(context):
 def test_generation_asks_one_suite_or_some_tasks(context, settings):
     with pytest.raises(UserError, match="one of suite, task and tasks"):
         make_evaluators(ConfigDict({"mine": {"type": "generate", **settings}}), context)
+
+
+def test_an_optional_evaluator_is_left_out_where_its_data_is_not_here(entry, context):
+    told: list[str] = []
+    gone = entry | {"source": "jsonl:{data_dir}/none.jsonl", "optional": True}
+    evals = ConfigDict({"gone": gone, "mine": entry | {"optional": True}})
+    (item,) = make_evaluators(evals, context, on_missing=told.append)
+    assert item.name == "mine"
+    (text,) = told
+    assert text.startswith("config.evals.gone is left out: there is no file")
+    with pytest.raises(MissingData, match=r"none\.jsonl"):
+        make_evaluators(ConfigDict({"gone": gone | {"optional": False}}), context)
 
 
 def test_numbers_are_logged_in_the_evaluators_order(entry, context):

@@ -113,3 +113,51 @@ def test_a_tokenizer_json_agrees_with_its_own_library(tokenizers_dir, folder):
         assert tokenizer.decode(tokenizer.encode(text)) == text
     assert set(tokenizer.special.ids.values()).isdisjoint(tokenizer.encode(INJECTION))
     assert tokenizer.encode_continuation("\n猫") == tokenizer.encode("\n猫")[1:]
+
+
+def test_v1_3_trains_what_llm_jp_sft_trains(tokenizers_dir):
+    """TRL's completion-only collator over the whole text at once, as llm-jp-sft sets it up."""
+    tokenizer = load_tokenizer(tokenizers_dir / "hf" / FAST[0])
+    turns = [("猫とは？", "動物です。\nかわいい。"), ("犬は？", " 1.5 kg"), ("x = 1\n\n", "はい")]
+    messages, text = [], "以下は、タスクを説明する指示です。要求を適切に満たす応答を書きなさい。"
+    for question, answer in turns:
+        messages.append(Message(role="user", content=question))
+        messages.append(Message(role="assistant", content=answer))
+        text += f"\n\n### 指示:\n{question}\n\n### 応答:\n{answer}"
+    ids = [*tokenizer.encode(text), tokenizer.eos_id]
+    human, response = (tokenizer.encode(f"\n\n### {key}:\n")[1:] for key in ("指示", "応答"))
+
+    def places(needle):
+        size = len(needle)
+        return [at for at in range(len(ids) - size + 1) if ids[at : at + size] == needle]
+
+    is_trained = [True] * len(ids)
+    for number, (asked, answered) in enumerate(zip(places(human), places(response), strict=True)):
+        for at in range(asked if number else 0, answered + len(response)):
+            is_trained[at] = False
+    rendered = get_template("llm_jp_v1.3").render(tokenizer, messages, bos="never")
+    assert rendered.ids.tolist() == ids
+    assert (rendered.loss_weights > 0).tolist() == is_trained
+
+
+def test_verbatim_reads_what_instruct3s_trainer_reads(tokenizers_dir, tmp_path):
+    """Prompt and answer as one text in which `<s>` is the special token, with nothing behind."""
+    model, folder = list(MODELS)[4], "ver3.0/llm-jp-tokenizer-100k.ver3.0b2"
+    shutil.copytree(
+        tokenizers_dir / "hf" / folder, tmp_path / "model", copy_function=shutil.copyfile
+    )
+    (tmp_path / "model").chmod(0o755)
+    shutil.copyfile(tokenizers_dir / "models" / model, tmp_path / "model" / "tokenizer.model")
+    tokenizer = load_tokenizer(tmp_path / "model")
+    prompt = "<s>以下は、タスク。\n\n### 指示:\n猫とは？\n\n### 応答:\n"
+    messages = [
+        Message(role="user", content=prompt),
+        Message(role="assistant", content="動物です。"),
+    ]
+    rendered = get_template("verbatim").render(tokenizer, messages)
+    assert rendered.ids.tolist() == tokenizer.encode(prompt + "動物です。", encode_special=True)
+    assert rendered.ids.tolist().count(tokenizer.bos_id) == 1
+    num_given = len(tokenizer.encode(prompt, encode_special=True))
+    assert rendered.loss_weights.tolist() == [0.0] * num_given + [1.0] * (
+        len(rendered.ids) - num_given
+    )
