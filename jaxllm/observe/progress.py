@@ -12,16 +12,17 @@ from __future__ import annotations
 import sys
 import time
 from collections import deque
+from collections.abc import Iterable
 from types import TracebackType
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, SpinnerColumn, TaskID, TextColumn
-from rich.progress import Progress as Display
+from rich.progress import Progress as Bars
 
 _LINE_SECONDS = 10.0
 _RATE_SECONDS = 60.0
 
-_display: Display | None = None
+_display: _Display | None = None
 _bars_shown = 0
 
 
@@ -29,15 +30,23 @@ class Progress:
     """One bar: `update(k)` says that k more units are done, keyword numbers are shown beside it.
 
     Without `total` it shows the count and the rate only. `completed` is where a resumed job starts.
+    A terminal shows `above` over all bars, drawn anew each time, as long as this one is there.
     """
 
     def __init__(
-        self, title: str, *, total: int | None, unit: str = "items", completed: int = 0
+        self,
+        title: str,
+        *,
+        total: int | None,
+        unit: str = "items",
+        completed: int = 0,
+        above: RenderableType | None = None,
     ) -> None:
         self._title = title
         self._total = total
         self._unit = unit
         self._completed = completed
+        self._above = above
         self._values: dict[str, float | str] = {}
         self._started = time.monotonic()
         self._last_line = self._started
@@ -65,6 +74,8 @@ class Progress:
         self._started = self._last_line = time.monotonic()
         if sys.stderr.isatty():
             self._task = _show(self._title, self._total, self._completed)
+            if self._above is not None and _display is not None:
+                _display.above = self._above
         return self
 
     def __exit__(
@@ -74,6 +85,8 @@ class Progress:
         trace: TracebackType | None,
     ) -> None:
         if self._task is not None:
+            if self._above is not None and _display is not None:
+                _display.above = None
             _hide(self._task)
             self._task = None
         taken = duration(time.monotonic() - self._started)
@@ -129,10 +142,21 @@ def _figure(rate: float) -> str:
     return f"{rate:,.0f}" if rate >= 1000 else f"{rate:.3g}"
 
 
+class _Display(Bars):
+    """The bars, and what stands above them."""
+
+    above: RenderableType | None = None
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        if self.above is not None:
+            yield self.above
+        yield from super().get_renderables()
+
+
 def _show(title: str, total: int | None, completed: int) -> TaskID:
     global _display, _bars_shown
     if _display is None:
-        _display = Display(
+        _display = _Display(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from jaxllm.errors import UserError
-from jaxllm.observe import writer as writer_module
+from jaxllm.observe import segments as segments_module
 from jaxllm.observe.writer import Writer, read_scalars
 
 
@@ -71,7 +71,7 @@ def test_a_damaged_line_is_an_error_that_names_it(tmp_path: Path, damage: str) -
     _write(tmp_path, (1, {"loss": 1.0}))
     segment = tmp_path / "metrics" / "000000.jsonl"
     segment.write_text(segment.read_text() + damage + segment.read_text())
-    with pytest.raises(UserError, match=r"000000\.jsonl, line 2 is no row of scalars"):
+    with pytest.raises(UserError, match=r"000000\.jsonl, line 2 is no row with 'step'"):
         read_scalars(tmp_path)
 
 
@@ -83,9 +83,9 @@ def test_a_run_without_scalars(tmp_path: Path) -> None:
 
 def test_a_remote_segment_is_written_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [0.0]
-    monkeypatch.setattr(writer_module.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(segments_module.time, "monotonic", lambda: clock[0])
     writer = Writer(tmp_path)
-    writer._remote = True  # a folder that knows no append, such as gs://
+    writer._segment._remote = True  # a folder that knows no append, such as gs://
     segment = tmp_path / "metrics" / "000000.jsonl"
     writer.scalars(1, {"loss": 1.0})
     assert not segment.exists()
