@@ -94,7 +94,7 @@ def audit(
         )
         record |= {
             "judge": provenance or None,
-            "judgments": list(map(os.fspath, judgments)),
+            "judgments": [os.fspath(path) for path in judgments],
             "ratings": None if ratings is None else os.fspath(ratings),
             "config": plain_dict(config),
         }

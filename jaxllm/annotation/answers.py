@@ -17,6 +17,7 @@ from typing import Any
 
 from jaxllm.errors import UserError
 from jaxllm.text.example import Message
+from jaxllm.text.fastchat import read_model_answer, read_texts
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -63,12 +64,13 @@ def read_answers(path: str | os.PathLike[str], *, model: str = "") -> Answers:
         if key in turns:
             raise UserError(f"{where}: question {key} is answered twice")
         if "choices" in record:
-            choices = record["choices"]
-            if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-                raise UserError(f"{where}: `choices` holds no answer")
-            turns[key] = _texts(where, "turns", choices[0].get("turns"))
-            num_left_out += len(choices) - 1
-            names.add(str(record.get("model_id", "")))
+            try:
+                read = read_model_answer(record)
+            except ValueError as error:
+                raise UserError(f"{where}: {error}") from error
+            turns[key] = tuple(map(without_half_characters, read.choices[0].turns))
+            num_left_out += len(read.choices) - 1
+            names.add(read.model)
         elif "text" in record:
             turns[key] = _texts(where, "text", [record["text"]])
         else:
@@ -149,10 +151,7 @@ def _messages(where: str, messages: Any) -> tuple[Message, ...]:
 
 
 def _texts(where: str, field: str, texts: Any) -> tuple[str, ...]:
-    if not isinstance(texts, list) or not texts:
-        raise UserError(f"{where}: `{field}` holds no text")
-    for text in texts:
-        if not isinstance(text, str):
-            shown = json.dumps(text, ensure_ascii=False)
-            raise UserError(f"{where}: `{field}` must be text, not {shown}")
-    return tuple(map(without_half_characters, texts))
+    try:
+        return tuple(map(without_half_characters, read_texts(field, texts)))
+    except ValueError as error:
+        raise UserError(f"{where}: {error}") from error

@@ -18,6 +18,7 @@ from jaxllm.errors import UserError
 from jaxllm.judging.answers import Answer
 from jaxllm.judging.benchmark import Benchmark
 from jaxllm.judging.judgments import Judgment
+from jaxllm.text.fastchat import read_model_answer
 
 # What FastChat writes where there is no score.
 _NO_SCORE = -1
@@ -54,25 +55,27 @@ def read_answers(path: str | os.PathLike[str]) -> tuple[str, list[Answer]]:
     model = path.stem
     for number, record in enumerate(_lines(path), start=1):
         try:
-            model = str(record.get("model_id", model))
-            for choice in record["choices"]:
-                errors = tuple(choice.get("errors", ()))
-                turns = tuple(map(_text, choice["turns"]))
-                if errors:  # an empty text with an error is no answer, and one without is one
-                    turns = tuple(turn or None for turn in turns)
-                answers.append(
-                    Answer(
-                        question=str(record["question_id"]),
-                        sample=int(choice.get("index", 0)),
-                        turns=turns,
-                        errors=errors,
-                        made_at=float(record.get("tstamp") or 0.0),
-                    )
-                )
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            question = str(record["question_id"])
+            read = read_model_answer(record)
+        except (KeyError, ValueError) as error:
+            reason = f"no {error}" if isinstance(error, KeyError) else str(error)
             raise UserError(
-                f"{path}, line {number}: no answer as FastChat writes them ({error!r})"
+                f"{path}, line {number}: no answer as FastChat writes them: {reason}"
             ) from error
+        model = read.model or model
+        answers += [
+            Answer(
+                question=question,
+                sample=choice.index,
+                # An empty text with an error is no answer, and one without is one.
+                turns=tuple(turn or None for turn in choice.turns)
+                if choice.errors
+                else choice.turns,
+                errors=choice.errors,
+                made_at=read.made_at,
+            )
+            for choice in read.choices
+        ]
     return model, answers
 
 
