@@ -101,13 +101,13 @@ def tradeoff_grid(models: Sequence[Tradeoff], *, digits: int = 3) -> Grid:
             }
             for model in ordered
         ),
-        notes=tradeoff_notes(models),
+        notes=("shares, and half the 95 % confidence interval below", *tradeoff_notes(models)),
     )
 
 
 def tradeoff_notes(models: Sequence[Tradeoff]) -> tuple[str, ...]:
     """Which benchmarks and judges stand behind each column; several are not comparable."""
-    notes = ["shares, and half the 95 % confidence interval below"]
+    notes = []
     for axis in AXES:
         behind = dict.fromkeys(
             (model.measured[axis].benchmark, model.measured[axis].judge)
