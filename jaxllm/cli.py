@@ -26,6 +26,7 @@ VERBS = {
     "judge": "have a judge read answers: MT-Bench, quality, safety, your own",
     "report": "compare results: tables, confidence intervals, an HTML page",
     "annotate": "let people rate answers in a local web app",
+    "launch": "start a verb in several processes, and again when one dies",
     "bench": "measure the speed of training, decoding and metrics on this machine",
     "demo": "the whole story on a small model: data, training, evaluation, report",
 }

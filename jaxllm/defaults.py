@@ -70,6 +70,8 @@ def train_config() -> ConfigDict:
                 "best_mode": "max",
             },
             "early_stopping": dataclasses.asdict(EarlyStoppingSettings()),
+            # Steps between two looks for a process that holds the others up; 0: never.
+            "compare_processes_every": 100,
             # Evaluators by name (see jaxllm.evaluators).
             "evals": {},
             "log_every": 10,

@@ -16,6 +16,7 @@ import re
 import sys
 from collections.abc import Sequence
 
+import jax
 from etils import epath
 from jax.sharding import Mesh
 from ml_collections import ConfigDict
@@ -33,7 +34,10 @@ from jaxllm.evaluators.schedule import (
     set_everywhere,
 )
 from jaxllm.models.decoder import Params
+from jaxllm.parallel.agreement import is_first_process
 from jaxllm.parallel.mesh import MeshShape, make_mesh
+from jaxllm.parallel.preemption import Preempted
+from jaxllm.parallel.startup import add_process_flags, joined
 from jaxllm.paths import resolve_data_dir
 from jaxllm.reporting.llm_jp_eval_outputs import ForeignRun, read_outputs
 from jaxllm.reporting.llm_jp_eval_results import SHAPES, write_llm_jp_eval
@@ -42,6 +46,8 @@ from jaxllm.text.characters import Characters
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.load import Model, load_model
 from jaxllm.weights.series import checkpoint_series
+
+_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 
 # How weights are computed; an endpoint has no use for it.
 _LOCAL_FIELDS = frozenset({"type", *model_settings()})
@@ -72,6 +78,7 @@ def evaluate(
             "name a model, or set config.model.type='api' for one at an endpoint: one of the two"
         )
     if model is None:
+        _check_alone("a model at an endpoint is asked")
         folder = _prepare_workdir(config, workdir, also)
         context = _endpoint_context(config)
         return _run(make_evaluators(config.evals, context), {}, folder, step=None, also=also)
@@ -151,6 +158,7 @@ def score_outputs(
     Raises:
         UserError: no evaluator of type "generate", none of its tasks in the files, or damaged ones.
     """
+    _check_alone("outputs are scored")
     folder = _prepare_workdir(config, workdir, also)
     entries = evaluator_settings(config.evals)
     skipped = [name for name, (kind, _) in entries.items() if kind != "generate"]
@@ -195,6 +203,11 @@ def _labels(runs: Sequence[ForeignRun]) -> list[str]:
     return labels
 
 
+def _check_alone(what: str) -> None:
+    if jax.process_count() > 1:
+        raise UserError(f"{what} by one process, and here are {jax.process_count()}: start one")
+
+
 def _prepare_workdir(
     config: ConfigDict, workdir: str | os.PathLike[str], also: Sequence[str]
 ) -> epath.Path:
@@ -205,8 +218,9 @@ def _prepare_workdir(
         if shape not in SHAPES:
             raise UserError(f"also={shape!r}: choose from {', '.join(SHAPES)}")
     folder = epath.Path(workdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_FILE)
+    if is_first_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(config, folder / CONFIG_FILE)
     return folder
 
 
@@ -281,7 +295,8 @@ def _run(
 
 
 def _write_also(folder: epath.Path, also: Sequence[str]) -> None:
-    if also and folder.exists():  # held-out loss leaves no result folder
+    # Held-out loss leaves no result folder.
+    if also and is_first_process() and folder.exists():
         result = read_result(folder)
         if "judge" in result.record:
             return  # llm-jp-eval has no judge; `jaxllm judge --also` knows the tools that have
@@ -326,17 +341,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=sorted(SHAPES),
         help="write every result in this shape too; may be given twice",
     )
+    add_process_flags(parser)
     args, unknown = parser.parse_known_args(argv)
     config = config_from_args(args, unknown)
     changes = {name: getattr(args, name) for name in ("split", "max_samples")}
     changes = {name: value for name, value in changes.items() if value is not None}
     set_everywhere(config.evals, **changes)
-    if args.checkpoints:
-        evaluate_series(config, args.checkpoints, args.workdir, also=args.also)
-    elif args.from_outputs:
-        score_outputs(config, args.from_outputs, args.workdir, also=args.also)
-    else:
-        evaluate(config, args.model, args.workdir, also=args.also)
+    try:
+        with joined(args):
+            if args.checkpoints:
+                evaluate_series(config, args.checkpoints, args.workdir, also=args.also)
+            elif args.from_outputs:
+                score_outputs(config, args.from_outputs, args.workdir, also=args.also)
+            else:
+                evaluate(config, args.model, args.workdir, also=args.also)
+    except Preempted:
+        print("asked to end (SIGTERM): the same command goes on from here", file=sys.stderr)
+        return _TERMINATED
     return 0
 
 

@@ -6,6 +6,7 @@ jaxllm train --config=configs/smoke_cpu.py --workdir=runs/smoke
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import functools
 import math
@@ -59,8 +60,12 @@ from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.progress import Progress
 from jaxllm.observe.summary import remove_summary, write_summary
 from jaxllm.observe.writer import Writer
+from jaxllm.parallel.agreement import first_process_first, is_first_process
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
+from jaxllm.parallel.preemption import Preempted, Preemption
 from jaxllm.parallel.rules import partition_spec
+from jaxllm.parallel.startup import add_process_flags, joined
+from jaxllm.parallel.stragglers import StragglerWatch
 from jaxllm.paths import resolve_data_dir
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.verb import Verb, run_verb
@@ -88,10 +93,10 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         UserError: a config, data or checkpoint that cannot work, or a loss that is not finite.
     """
     folder = epath.Path(workdir)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_config(config, folder / CONFIG_FILE)
     started = time.monotonic()
-    if jax.process_index() == 0:
+    if is_first_process():
+        folder.mkdir(parents=True, exist_ok=True)
+        save_config(config, folder / CONFIG_FILE)
         remove_summary(folder)
     enable_compilation_cache()
 
@@ -162,6 +167,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             return step(state, {**frozen, **objective.beside}, batch)
 
         # ---- Evaluators ------------------------------------------------------------------------
+        preemption = Preemption()
         context = EvalContext(
             model_config=model_config,
             tokenizer=tokenizer,
@@ -171,6 +177,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             source=os.fspath(folder),
             config=plain_dict(config),
             reference=objective.reference,
+            preemption=preemption,
         )
         evaluators = make_evaluators(
             config.evals,
@@ -190,9 +197,11 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
         # ---- Loop ------------------------------------------------------------------------------
         tokens = extra.get("tokens", 0.0)
-        run = _Run(config, folder, mixture, evaluators, checkpoints, stopping, tokens)
-        with checkpoints.explained_full_disk():
+        run = _Run(config, folder, mixture, evaluators, checkpoints, stopping, preemption, tokens)
+        with checkpoints.explained_full_disk(), preemption:
             try:
+                if not extra.get("is_evaluated", True):
+                    run.finish_step(state, frozen, start_step, anew=True)
                 run.loop(state, frozen, start_step, train_step, mesh)
             finally:
                 run.close()
@@ -213,12 +222,14 @@ class _Run:
         evaluators: Sequence[ScheduledEvaluator],
         checkpoints: Checkpoints,
         stopping: EarlyStopping,
+        preemption: Preemption,
         tokens: float,
     ) -> None:
         self.config, self.folder, self.mixture = config, folder, mixture
         self.plan, self.evaluators, self.checkpoints = mixture.plan, evaluators, checkpoints
-        self.stopping = stopping
+        self.stopping, self.preemption = stopping, preemption
         self.writer = Writer(folder)
+        self.stragglers = StragglerWatch()
         self.summary: dict[str, Any] = {}
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
         self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
@@ -228,7 +239,7 @@ class _Run:
     ) -> None:
         """Steps `start_step` to the plan's last, with everything that happens between them."""
         last = start_step if self.stopping.is_over else self.plan.num_steps
-        every = self.config.checkpoint.every
+        compare = self.config.get("compare_processes_every", 0)
         layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
         accumulation = self.config.input.accumulation
         if start_step == 0:
@@ -243,36 +254,22 @@ class _Run:
             accumulation,
         )
         with batches, Progress("training", total=last, unit="steps", completed=start_step) as bar:
+            free_since = None
             for index, batch in batches:
                 state, metrics = train_step(state, frozen, batch)
                 step = index + 1
+                if free_since is not None:  # the first step compiles
+                    self.stragglers.add(time.monotonic() - free_since)
                 # Metrics are read one step late, so that the device never waits for the host.
                 self._read_pending(bar)
                 self._pending = (step, metrics)
-                is_saved = step == last or (every > 0 and step % every == 0)
-                due = [item for item in self.evaluators if item.is_due(step, last)]
-                scores: dict[str, float] = {}
-                if is_saved or due:
-                    self._read_pending(bar)
-                    params = combine(state["params"], frozen)
-                    scores = self._evaluate(due, params, step)
-                    self.stopping.observe(scores)
-                    if self.stopping.is_over and step < last:
-                        _say(f"step {step}: {self.stopping.reason}: the run ends here")
-                        last = step
-                        rest = [item for item in self.evaluators if item not in due]
-                        scores |= self._evaluate(rest, params, step)
-                # The best step can only be kept if every step that is judged is saved.
-                if is_saved or step == last or self.config.checkpoint.best_metric in scores:
-                    whole = {**state, "params": params}
-                    extra = {
-                        "order": dict(self.plan.parts),
-                        "tokens": self._tokens,
-                        "early_stopping": self.stopping.state,
-                    }
-                    self.checkpoints.save(step, whole, metrics=scores, extra=extra)
-                if step == last:
+                if self.finish_step(state, frozen, step, bar=bar):
+                    last = step
                     break
+                if compare and step % compare == 0:
+                    for line in self.stragglers.check():
+                        _say(f"step {step}: {line}")
+                free_since = time.monotonic()
         self._read_pending(None)
         self.checkpoints.wait()
         best = self.checkpoints.best_step()
@@ -281,6 +278,60 @@ class _Run:
             self.summary["best_step"] = best
         self.summary |= {"steps": last, "input_wait_s": round(batches.wait_seconds, 3)}
         self.summary["peak_rss_mb"] = round(peak_rss_mb())
+
+    def finish_step(
+        self,
+        state: State,
+        frozen: Params,
+        step: int,
+        *,
+        anew: bool = False,
+        bar: Progress | None = None,
+    ) -> bool:
+        """Evaluates and saves what is due after a step; says whether the run ends with it.
+
+        Args:
+            anew: the step was saved before its evaluators were done.
+
+        Raises:
+            Preempted: the step is saved, and the program has to go.
+        """
+        last, every = self.plan.num_steps, self.config.checkpoint.every
+        is_saved = step == last or (every > 0 and step % every == 0) or anew
+        due = [item for item in self.evaluators if item.is_due(step, last)]
+        goes = self.preemption.is_due()
+        if not (is_saved or due or goes):
+            return False
+        self._read_pending(bar)
+        params = combine(state["params"], frozen)
+        scores: dict[str, float] = {}
+        is_evaluated = not due
+        with contextlib.suppress(Preempted):
+            if due and not goes:
+                scores = self._evaluate(due, params, step)
+                self.stopping.observe(scores)
+                if self.stopping.is_over and step < last:
+                    _say(f"step {step}: {self.stopping.reason}: the run ends here")
+                    last = step
+                    rest = [item for item in self.evaluators if item not in due]
+                    scores |= self._evaluate(rest, params, step)
+                is_evaluated = True
+        goes = self.preemption.is_due()
+        # The best step can only be kept if every step that is judged is saved.
+        if is_saved or goes or step == last or self.config.checkpoint.best_metric in scores:
+            extra = {
+                "order": dict(self.plan.parts),
+                "tokens": self._tokens,
+                "early_stopping": self.stopping.state,
+                "is_evaluated": is_evaluated,
+            }
+            whole = {**state, "params": params}
+            self.checkpoints.save(step, whole, metrics=scores, extra=extra, anew=anew)
+        if goes and not (step == last and is_evaluated):
+            self.checkpoints.wait()
+            _say(f"asked to end (SIGTERM): step {step} is saved, the same command goes on from it")
+            raise Preempted
+        return step == last
 
     def close(self) -> None:
         """Ends what runs beside the loop; safe after a failure in it."""
@@ -307,7 +358,7 @@ class _Run:
             values["tokens_seen"] = self._tokens
             values["epoch"] = float(self.plan.step_epochs[step])
             self._clock, self._tokens_since = now, 0.0
-            self.writer.scalars(step, values)
+            self._write(step, values)
             self.summary |= values
 
     def _refuse(self, step: int, values: dict[str, float]) -> None:
@@ -340,16 +391,23 @@ class _Run:
             _say(f"step {step}: {item.name}: {item.describe(summary)}")
             found = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
             self.summary |= found
-            self.writer.scalars(step, found)
+            self._write(step, found)
             scores |= found
         return scores
+
+    def _write(self, step: int, values: dict[str, float]) -> None:
+        if is_first_process():
+            self.writer.scalars(step, values)
 
 
 def _start(
     config: ConfigDict, mesh: Mesh, data_dir: str
 ) -> tuple[Params, ModelConfig, Tokenizer, SourceFiles | None, BaseModel | None]:
     """The model to train, and where that has adapters what they stand on."""
-    named = mini_tokenizer(data_dir) if config.tokenizer == "mini" else config.tokenizer
+    named = config.tokenizer
+    if named == "mini":
+        with first_process_first():
+            named = mini_tokenizer(data_dir)
     lora = LoraSettings(**config.lora)
     if config.init_from:
         model = load_model(
@@ -508,7 +566,7 @@ def _check_rows(config: ConfigDict, mesh: Mesh) -> None:
 
 
 def _say(text: str) -> None:
-    if jax.process_index() == 0:
+    if is_first_process():
         print(text, flush=True)
 
 
@@ -522,8 +580,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_config_flags(parser)
     parser.add_argument("--workdir", required=True, help="where checkpoints and results go")
+    add_process_flags(parser)
     args, unknown = parser.parse_known_args(argv)
-    train(config_from_args(args, unknown), args.workdir)
+    config = config_from_args(args, unknown)
+    with joined(args), contextlib.suppress(Preempted):
+        train(config, args.workdir)
     return 0
 
 

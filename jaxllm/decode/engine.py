@@ -161,7 +161,8 @@ class Engine:
     def _shrink(self, error: jax.errors.JaxRuntimeError) -> None:
         """Half as many rows, where memory ran out; what was answered stays answered."""
         rows = self._runtime.max_rows // 2
-        if "RESOURCE_EXHAUSTED" not in str(error) or rows < self._runtime.batch_splits:
+        known = "RESOURCE_EXHAUSTED" in str(error) and jax.process_count() == 1
+        if not known or rows < self._runtime.batch_splits:
             raise error
         warnings.warn(f"out of memory; going on with {rows} rows at once", stacklevel=3)
         self._runtime.max_rows = rows

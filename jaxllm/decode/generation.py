@@ -25,7 +25,6 @@ from jaxllm.decode.slots import (
     Slots,
     Taken,
     decode,
-    empty_slots,
     resize_prompts,
     take_rows,
 )
@@ -168,7 +167,7 @@ class Generation:
             cache_dtype=runtime.cache_dtype,
             vocab_size=runtime.vocab_size,
         )
-        tokens, logprobs = jax.device_get((tokens, logprobs))
+        tokens, logprobs = runtime.fetch((tokens, logprobs))
         done: list[Generated] = []
         for row, items in enumerate(plan.rows):
             start = 0
@@ -245,16 +244,12 @@ class Generation:
         longest = size_bucket(max(item.own for item in everything), _SLOT_PARTS)
         rows = runtime.num_rows(len(everything), longest + ring_slots)
         self._rows = [None] * rows
-        return runtime.sharded(
-            empty_slots(
-                runtime.config,
-                rows=rows,
-                prompt_slots=size_bucket(self._ready[0].longest, _SLOT_PARTS),
-                ring_slots=ring_slots,
-                num_end_ids=self._num_end_ids,
-                cache_dtype=runtime.cache_dtype,
-                sampling=self._sampling([None] * rows) if self._sampled else None,
-            )
+        return runtime.empty_slots(
+            self._sampling([None] * rows) if self._sampled else None,
+            rows=rows,
+            prompt_slots=size_bucket(self._ready[0].longest, _SLOT_PARTS),
+            ring_slots=ring_slots,
+            num_end_ids=self._num_end_ids,
         )
 
     def _take(self, slots: Slots, group: Sequence[tuple[int, _Ready]]) -> Slots:
@@ -326,7 +321,7 @@ class Generation:
 
     def _finished(self, steps: int) -> list[Generated]:
         assert self._slots is not None
-        tokens, logprobs, counts, done, ended = jax.device_get(
+        tokens, logprobs, counts, done, ended = self._runtime.fetch(
             (
                 self._slots.tokens_BG,
                 self._slots.logprobs_BG,

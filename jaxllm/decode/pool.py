@@ -11,7 +11,7 @@ from jaxllm.decode.packed import KeyValues, Prefix, num_slots
 from jaxllm.decode.prefixes import PrefixGroup
 from jaxllm.decode.runtime import Runtime
 from jaxllm.decode.schedule import size_bucket
-from jaxllm.decode.slots import empty_cache, place_prefix, prefix_of
+from jaxllm.decode.slots import place_prefix, prefix_of
 
 
 @dataclasses.dataclass(kw_only=True)
@@ -33,9 +33,7 @@ class PrefixPool:
 
     def __init__(self, runtime: Runtime, lengths: Sequence[int]) -> None:
         self.size = sum(size_bucket(length) for length in lengths)
-        self.layers: KeyValues = runtime.sharded_pool(
-            empty_cache(runtime.config, (), self.size, runtime.cache_dtype)
-        )
+        self.layers: KeyValues = runtime.empty_pool(self.size)
         self._places: dict[PrefixGroup, _Place] = {}
 
     def holds(self, group: PrefixGroup) -> bool:

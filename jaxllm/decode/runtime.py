@@ -11,13 +11,16 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding
 
 from jaxllm.decode.packed import KeyValues, PackedRows, run_prefix
+from jaxllm.decode.sampling import SamplingState
 from jaxllm.decode.schedule import PackedPlan, size_bucket
-from jaxllm.decode.slots import Slots
+from jaxllm.decode.slots import Slots, empty_cache, empty_slots
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params
+from jaxllm.parallel.agreement import gather
+from jaxllm.parallel.placement import fetch, place
 from jaxllm.parallel.rules import sharding
 
 # Shares of the free memory that rows may take. On the host other programs want some of it, and the
@@ -77,7 +80,7 @@ def _unstacked(params: Params, num_layers: int) -> Params:
 
 
 def _share_of_memory() -> int:
-    """Bytes that the rows of all devices may take, from what is free after the weights."""
+    """Bytes that rows may take on this process's devices, from what is free after the weights."""
     stats = [device.memory_stats() for device in jax.local_devices()]
     if any(stat is None or "bytes_limit" not in stat for stat in stats):
         return int(_HOST_SHARE * psutil.virtual_memory().available)
@@ -110,7 +113,10 @@ class Runtime:
         self.mesh = None if mesh is None or mesh.size == 1 else mesh
         self.params = _cast(params, config.dtype)
         self.step_params = _unstacked(self.params, config.num_layers)
-        self.cache_bytes = _share_of_memory() if cache_bytes is None else cache_bytes
+        if cache_bytes is None:
+            # Rows are split over the processes; all of them must come to the same number.
+            cache_bytes = min(gather(_share_of_memory())) * jax.process_count()
+        self.cache_bytes = cache_bytes
         self.max_rows = max_rows or _ROWS.get(jax.default_backend(), 256)
         self.row_length = min(row_length, size_bucket(config.max_positions))
         self.max_items = max(1, self.row_length // _TOKENS_PER_ITEM)
@@ -180,29 +186,49 @@ class Runtime:
         """An array that every device has."""
         return self._placed(array, (None,) * array.ndim)
 
-    def sharded(self, slots: Slots) -> Slots:
-        """Slots with rows split over the devices of the batch and heads over `tensor`."""
-        if self.mesh is None:
-            return slots
-        rows = len(slots.done_B)
+    def fetch(self, tree: Any) -> Any:
+        """The arrays of a tree on the host, in every process."""
+        return fetch(tree, self.mesh)
 
-        def placed(leaf: jax.Array) -> jax.Array:
+    def empty_slots(self, sampling: SamplingState | None, **sizes: int) -> Slots:
+        """Slots with rows split over the devices of the batch and heads over `tensor`."""
+        make = functools.partial(
+            empty_slots, self.config, cache_dtype=self.cache_dtype, sampling=sampling, **sizes
+        )
+        if self.mesh is None:
+            return make()
+        rows = sizes["rows"]
+
+        def layout(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
             by_row = leaf.ndim > 0 and leaf.shape[0] == rows
             axes = ("batch" if by_row else None, *(None,) * (leaf.ndim - 1)) if leaf.ndim else ()
-            return self._placed(leaf, axes)
+            return self._layout(axes, leaf.shape)
 
-        cache = ("batch", "kv_heads", None, None)
-        caches = jax.tree.map(
-            lambda leaf: self._placed(leaf, cache), (slots.prompts, slots.generated)
+        def layout_of_cache(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
+            return self._layout(("batch", "kv_heads", None, None), leaf.shape)
+
+        slots = jax.eval_shape(make)
+        layouts = jax.tree.map(layout, slots._replace(prompts=[], generated=[]))
+        layouts = layouts._replace(
+            prompts=jax.tree.map(layout_of_cache, slots.prompts),
+            generated=jax.tree.map(layout_of_cache, slots.generated),
         )
-        rest = jax.tree.map(placed, slots._replace(prompts=[], generated=[]))
-        return rest._replace(prompts=caches[0], generated=caches[1])
+        return jax.jit(make, out_shardings=layouts)()
 
-    def sharded_pool(self, layers: KeyValues) -> KeyValues:
-        """A prefix pool with heads split over `tensor`."""
-        return jax.tree.map(lambda leaf: self._placed(leaf, ("kv_heads", None, None)), layers)
+    def empty_pool(self, size: int) -> KeyValues:
+        """A prefix pool of so many slots, with heads split over `tensor`."""
+        make = functools.partial(empty_cache, self.config, (), size, self.cache_dtype)
+        if self.mesh is None:
+            return make()
+        axes = ("kv_heads", None, None)
+        layouts = jax.tree.map(lambda leaf: self._layout(axes, leaf.shape), jax.eval_shape(make))
+        return jax.jit(make, out_shardings=layouts)()
 
-    def _placed(self, array: Any, axes: tuple[str | None, ...]) -> jax.Array:
+    def _placed(self, array: np.ndarray, axes: tuple[str | None, ...]) -> jax.Array:
         if self.mesh is None:
             return jnp.asarray(array)
-        return jax.device_put(array, sharding(self.mesh, axes, array.shape))
+        return place(array, self._layout(axes, array.shape))
+
+    def _layout(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding:
+        assert self.mesh is not None
+        return sharding(self.mesh, axes, shape)

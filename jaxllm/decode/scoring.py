@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 
@@ -46,7 +45,7 @@ def score_continuations(
         for row, items in enumerate(plan.rows):
             wanted = [token for item in items for token in requests[item.index].continuation_ids]
             targets[row, : len(wanted)] = wanted
-        logprobs, is_best = jax.device_get(
+        logprobs, is_best = runtime.fetch(
             score(
                 runtime.params,
                 runtime.config,

@@ -83,6 +83,7 @@ def _ask(
     def note(new: Mapping[int, Answer]) -> None:
         now = round(time.monotonic() - started, 3)
         seconds.update({requests[index].id: now for index in new})
+        context.preemption.raise_if_due()
 
     with Journal(folder / "journal", requests, kind, fingerprint=fingerprint) as journal:
         answers = ask(run, journal, title="evaluating", on_answers=note)

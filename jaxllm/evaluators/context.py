@@ -12,6 +12,7 @@ from jaxllm.chat.endpoint import Endpoint
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.objectives.reference import Reference
+from jaxllm.parallel.preemption import Preemption
 from jaxllm.text.tokenizer import Tokenizer
 
 
@@ -26,6 +27,7 @@ class EvalContext:
         `tokenizer` is a `Characters`.
       reference: what a run on preferences measures its model against; it can be asked while
         evaluators are made.
+      preemption: asked between answers; when it is due, evaluators raise `Preempted`.
     """
 
     model_config: ModelConfig | None
@@ -38,6 +40,7 @@ class EvalContext:
     config: dict[str, Any] = dataclasses.field(default_factory=dict)
     endpoint: Endpoint | None = None
     reference: Reference | None = None
+    preemption: Preemption = dataclasses.field(default_factory=Preemption)
 
     @property
     def architecture(self) -> ModelConfig:

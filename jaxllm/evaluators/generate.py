@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 from etils import epath
@@ -11,7 +12,7 @@ from etils import epath
 from jaxllm.decode import Completion, Request
 from jaxllm.decode.requests import resampled
 from jaxllm.errors import MissingData, UserError
-from jaxllm.evaluators.ask import ask_completions, question_record
+from jaxllm.evaluators.ask import Answers, ask_completions, question_record
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.generate_settings import GenerateSettings, resolve_tasks
 from jaxllm.evaluators.outcome import TaskOutcome, answered_outcome, not_asked
@@ -19,6 +20,7 @@ from jaxllm.evaluators.questions import task_requests
 from jaxllm.evaluators.record import model_entry, record_outcomes
 from jaxllm.metrics import MissingMetric, get_metric
 from jaxllm.models.decoder import Params
+from jaxllm.parallel.agreement import first_process_first, from_first_process
 from jaxllm.tasks import Sample, Task, data_sha256, load_samples
 from jaxllm.tasks.registry import JSONL_PREFIX
 from jaxllm.text.extraction import extract
@@ -47,7 +49,8 @@ class GenerateEvaluator:
         self._not_asked: list[TaskOutcome] = []
         for task in tasks:
             try:
-                self._asked.append(self._prepare(task))
+                with first_process_first():
+                    self._asked.append(self._prepare(task))
             except MissingData as error:
                 if self.suite is None:
                     raise
@@ -67,6 +70,18 @@ class GenerateEvaluator:
             for request in self._of_run(asked.requests, run)
         ]
         given = ask_completions(requests, params, self.context, folder)
+        record = functools.partial(self._record, given, folder=folder, step=step, tokens=tokens)
+        return from_first_process(record)
+
+    def _record(
+        self,
+        given: Answers[Completion],
+        *,
+        folder: epath.Path,
+        step: int | None,
+        tokens: int | None,
+    ) -> dict[str, float]:
+        runs = range(self.settings.num_runs)
         answers = iter(given.answers)
         outcomes = [
             self._outcome(asked, [[next(answers) for _ in asked.requests] for _ in runs])

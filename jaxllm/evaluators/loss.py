@@ -23,6 +23,7 @@ from jaxllm.input.tokenize import Truncation, tokenize
 from jaxllm.input.tokens import TokenizedSource
 from jaxllm.models.decoder import Params
 from jaxllm.objectives.sft import sft_loss
+from jaxllm.parallel import placement
 from jaxllm.parallel.rules import partition_spec
 from jaxllm.text.spans import BosPolicy
 from jaxllm.text.templates import get_template
@@ -98,7 +99,7 @@ def place(batch: dict[str, np.ndarray], context: EvalContext) -> dict[str, jax.A
     if context.mesh is None:
         return {name: jax.numpy.asarray(array) for name, array in batch.items()}
     layout = NamedSharding(context.mesh, partition_spec(("batch", "length")))
-    return jax.device_put(batch, layout)
+    return {name: placement.place(array, layout) for name, array in batch.items()}
 
 
 def _read(settings: LossSettings, context: EvalContext, pairs: bool) -> TokenizedSource:

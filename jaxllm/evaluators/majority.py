@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 from etils import epath
@@ -12,6 +13,7 @@ from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.outcome import TaskOutcome, not_asked, of_sample, score_answers
 from jaxllm.evaluators.record import record_outcomes
 from jaxllm.models.decoder import Params
+from jaxllm.parallel.agreement import from_first_process
 from jaxllm.tasks import Task, data_sha256, get_suite, load_samples, majority_baseline
 
 
@@ -38,6 +40,9 @@ class MajorityEvaluator:
     ) -> dict[str, float]:
         """Writes the baseline as a result folder of its own, so that tables can hold it."""
         del params, step, tokens
+        return from_first_process(functools.partial(self._record, folder))
+
+    def _record(self, folder: epath.Path) -> dict[str, float]:
         outcomes = []
         for task in self.suite.tasks:
             try:

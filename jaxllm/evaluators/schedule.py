@@ -9,6 +9,7 @@ import typing
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
+import jax
 from etils import epath
 from ml_collections import ConfigDict
 
@@ -118,6 +119,11 @@ def make_evaluators(
             raise UserError(
                 f"config.evals.{name}: type {kind!r} needs the model's weights, and {context.name} "
                 "is asked at an endpoint"
+            )
+        if kind == "judge" and jax.process_count() > 1:
+            raise UserError(
+                f"config.evals.{name}: a judge reads answers in one process, and this run has "
+                f"{jax.process_count()}: evaluate its checkpoints with this entry afterwards"
             )
     found = []
     for name, (kind, settings) in settings_by_name.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import statistics
 from collections.abc import Iterator
@@ -12,12 +13,13 @@ from etils import epath
 
 from jaxllm.decode import Score, ScoreRequest
 from jaxllm.errors import UserError
-from jaxllm.evaluators.ask import ask_likelihoods, question_record
+from jaxllm.evaluators.ask import Answers, ask_likelihoods, question_record
 from jaxllm.evaluators.context import EvalContext
 from jaxllm.evaluators.outcome import TaskOutcome
 from jaxllm.evaluators.record import model_entry, record_outcomes
 from jaxllm.metrics import Scores
 from jaxllm.models.decoder import Params
+from jaxllm.parallel.agreement import first_process_first, from_first_process
 from jaxllm.tasks import Sample, Task, data_sha256, get_task, load_samples
 from jaxllm.text.example import Message
 from jaxllm.text.templates import get_template
@@ -82,6 +84,12 @@ class ScoreEvaluator:
         """Scores, writes the result folder and returns the headline numbers."""
         requests = [request for asked in self._asked for request in asked.requests]
         given = ask_likelihoods(requests, params, self.context, folder)
+        record = functools.partial(self._record, given, folder=folder, step=step, tokens=tokens)
+        return from_first_process(record)
+
+    def _record(
+        self, given: Answers[Score], *, folder: epath.Path, step: int | None, tokens: int | None
+    ) -> dict[str, float]:
         scores = iter(given.answers)
         outcomes = [self._outcome(asked, scores) for asked in self._asked]
         return record_outcomes(
@@ -99,7 +107,8 @@ class ScoreEvaluator:
     def _prepare(self, task: Task) -> _Asked:
         settings, data_dir = self.settings, self.context.data_dir
         asked: dict[str, Any] = {"split": settings.split, "data_dir": data_dir}
-        samples = load_samples(task, max_samples=settings.max_samples, **asked)
+        with first_process_first():
+            samples = load_samples(task, max_samples=settings.max_samples, **asked)
         if not samples:
             raise UserError(f"{task.name} has no sample in split {settings.split!r}")
         answers = [settings.choices or (sample.gold,) for sample in samples]

@@ -138,28 +138,20 @@ class Prefetch(Iterator[tuple[int, dict[str, jax.Array]]]):
             self._plan.row_length,
         )
         mine = process_rows(self._sharding, shape)
-        rows = slice(mine.start * num_micro, mine.stop * num_micro)
+        rows = slice(int(mine[0]) * num_micro, (int(mine[-1]) + 1) * num_micro)
         local = make_batch(self._plan, step, self._tokenized, rows)
         return {name: self._global(array, shape, mine) for name, array in local.items()}
 
-    def _global(self, array: np.ndarray, shape: tuple[int, int, int], mine: range) -> jax.Array:
+    def _global(
+        self, array: np.ndarray, shape: tuple[int, int, int], mine: np.ndarray
+    ) -> jax.Array:
         num_micro, _, row_length = shape
-        local_ABT = array.reshape(len(mine), num_micro, row_length).swapaxes(0, 1)
-
-        def part(index: tuple[slice, ...] | None) -> np.ndarray:
-            assert index is not None  # None is for arrays without axes
-            micro, rows, positions = index
-            first, stop, _ = rows.indices(shape[1])
-            return local_ABT[micro, first - mine.start : stop - mine.start, positions]
-
-        return jax.make_array_from_callback(shape, self._sharding, part)
+        local_ABT = array.reshape(-1, num_micro, row_length).swapaxes(0, 1)[:, mine - mine[0]]
+        return jax.make_array_from_process_local_data(self._sharding, local_ABT, shape)
 
 
-def process_rows(sharding: jax.sharding.Sharding, shape: tuple[int, int, int]) -> range:
-    """Returns the stretch of B rows of an array [A, B, T] that this process's devices hold."""
-    parts = [
-        index[1].indices(shape[1])
-        for index in sharding.addressable_devices_indices_map(shape).values()
-        if index is not None
-    ]
-    return range(min(part[0] for part in parts), max(part[1] for part in parts))
+def process_rows(sharding: jax.sharding.Sharding, shape: tuple[int, int, int]) -> np.ndarray:
+    """Returns which of the B rows of an array [A, B, T] this process's devices hold, ascending."""
+    parts = sharding.addressable_devices_indices_map(shape).values()
+    rows = [np.arange(shape[1])[index[1]] for index in parts if index is not None]
+    return np.unique(np.concatenate(rows))

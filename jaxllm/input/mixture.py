@@ -7,10 +7,9 @@ import dataclasses
 import functools
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jax
 import numpy as np
 from ml_collections import ConfigDict
 
@@ -22,14 +21,13 @@ from jaxllm.input.presence import missing_entries
 from jaxllm.input.tokenize import Part, tokenize
 from jaxllm.input.tokens import TokenizedSource
 from jaxllm.observe.progress import Progress
+from jaxllm.parallel.agreement import first_process_first
 from jaxllm.text.spans import Rendered
 from jaxllm.text.templates import get_template
 from jaxllm.text.tokenizer import Tokenizer
 
 # The capacity is part of a compiled shape: rounded up, so that like runs share a program.
 _CAPACITY_STEP = 16
-_DAY_SECONDS = 24 * 3600
-_barriers = itertools.count()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -167,7 +165,7 @@ def _read(
     }
     row_length = settings.max_length
     with (
-        _first_process_first(),
+        first_process_first(),
         Progress(f"tokenizing {name}", total=source.contents.num_records, unit="examples") as bar,
     ):
         common["progress"] = bar.update
@@ -177,32 +175,6 @@ def _read(
         is_cut = part == "train" and settings.packing == "concat"
         max_length = None if is_cut else row_length + 1
         return tokenize(source, template, tokenizer, max_length=max_length, **common)
-
-
-@contextlib.contextmanager
-def _first_process_first() -> Iterator[None]:
-    """Lets the first process do the block before the others, which then find it done.
-
-    That is where they share a data_dir; where each has a disk of its own, each does the work.
-    """
-    if jax.process_count() == 1:
-        yield
-        return
-    from orbax.checkpoint import multihost  # slow to import
-
-    wait = functools.partial(
-        multihost.sync_global_processes,
-        f"jaxllm: data {next(_barriers)}",
-        timeout=_DAY_SECONDS,
-        processes=set(range(jax.process_count())),
-    )
-    if jax.process_index() > 0:
-        wait()
-    try:
-        yield
-    finally:
-        if jax.process_index() == 0:
-            wait()
 
 
 def loss_capacity(plan: Plan, sources: Sequence[TokenizedSource]) -> int | None:

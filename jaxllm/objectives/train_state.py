@@ -15,6 +15,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
@@ -22,6 +23,7 @@ from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, init_params, logical_axes
 from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import combine, partition
+from jaxllm.parallel.placement import place
 from jaxllm.parallel.rules import shardings
 
 State = dict[str, Any]
@@ -92,7 +94,7 @@ def fresh_state(params: Params, optimizer: optax.GradientTransformation, target:
     """The state of step 0 around given weights; `target` is its `abstract_state`."""
     layout = jax.tree.map(lambda leaf: leaf.sharding, target["opt_state"])
     opt_state = jax.jit(optimizer.init, out_shardings=layout)(params)
-    step = jax.device_put(jnp.int32(0), target["step"].sharding)
+    step = place(np.int32(0), target["step"].sharding)
     return {"params": params, "opt_state": opt_state, "step": step}
 
 

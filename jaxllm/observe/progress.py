@@ -24,6 +24,13 @@ _RATE_SECONDS = 60.0
 
 _display: _Display | None = None
 _bars_shown = 0
+_is_silent = False
+
+
+def silence() -> None:
+    """Shows no bar of this process from here on: another one does the same work and tells it."""
+    global _is_silent
+    _is_silent = True
 
 
 class Progress:
@@ -72,7 +79,7 @@ class Progress:
 
     def __enter__(self) -> Progress:
         self._started = self._last_line = time.monotonic()
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not _is_silent:
             self._task = _show(self._title, self._total, self._completed)
             if self._above is not None and _display is not None:
                 _display.above = self._above
@@ -94,7 +101,8 @@ class Progress:
 
     def _line(self, tail: str) -> None:
         self._last_line = time.monotonic()
-        print(f"{self._title}: {tail}", file=sys.stderr, flush=True)
+        if not _is_silent:
+            print(f"{self._title}: {tail}", file=sys.stderr, flush=True)
 
     def _tail(self, ending: str = "") -> str:
         of = "" if self._total is None else f"/{self._total}"

@@ -107,11 +107,13 @@ class Checkpoints:
         state: State,
         metrics: Mapping[str, float] | None = None,
         extra: Mapping[str, Any] | None = None,
+        *,
+        anew: bool = False,
     ) -> None:
         """Start saving `state` as `step`; the state is copied off the devices before it returns.
 
         `extra` is any JSON value to have back at a restore. A step that is already there is left
-        alone: a resumed run comes to the same bits.
+        alone, unless it is to be saved `anew`: a resumed run comes to the same bits.
 
         Raises:
             UserError: the disk is full (now, or in the save before this one), or there are
@@ -125,8 +127,10 @@ class Checkpoints:
                     f"{self.folder} already holds step {newest}, so step {step} cannot be saved "
                     "there; give the run a workdir of its own"
                 )
-            if newest == step:
+            if newest == step and not anew:
                 return
+            if newest == step:
+                self._manager.delete(step)
             self._set_damaged_aside(step)
             write_model_files(self.folder, *self._model)
             self._manager.save(

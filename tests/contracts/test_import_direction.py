@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 _PACKAGE = Path(jaxllm.__file__).parent
 _VERBS = (
     *("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo"),
-    *("annotate", "judge", "sweep"),
+    *("annotate", "judge", "launch", "sweep"),
 )
 
 # From the ground up; a room may import every room of the tiers below its own.
@@ -47,6 +47,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
 _BESIDE = {
     "config": {"overrides"},
     "paths": {"errors"},
+    "parallel": {"observe"},  # of several processes one shows its bars
     # An evaluator's results are written by reporting/results.py; one of them asks judges.
     "evaluators": {"judging", "reporting"},
     "judging": {"reporting"},
