@@ -206,7 +206,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             finally:
                 run.close()
     run.summary["seconds"] = round(time.monotonic() - started, 3)
-    if jax.process_index() == 0:
+    if is_first_process():
         write_summary(folder, run.summary)
     return run.summary
 

@@ -6,7 +6,10 @@ import importlib.util
 import json
 import os
 import shutil
-from collections.abc import Iterator
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -80,6 +83,43 @@ def fake_endpoint() -> Iterator[Any]:
     spec.loader.exec_module(module)
     with module.FakeEndpoint() as server:
         yield server
+
+
+@pytest.fixture
+def start_processes() -> Callable[..., list[str]]:
+    """Runs a script in processes that know of each other; gives back what each wrote to stderr."""
+
+    def start(script: str, count: int, *args: str, devices: int = 1) -> list[str]:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            address = f"127.0.0.1:{free.getsockname()[1]}"
+        processes = []
+        for number in range(count):
+            environment = os.environ | {
+                "XLA_FLAGS": f"--xla_force_host_platform_device_count={devices}",
+                "JAX_COORDINATOR_ADDRESS": address,
+                "JAX_NUM_PROCESSES": str(count),
+                "JAX_PROCESS_ID": str(number),
+            }
+            command = [sys.executable, "-c", script, *args]
+            processes.append(
+                subprocess.Popen(
+                    command,
+                    env=environment,
+                    stdout=subprocess.DEVNULL,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                )
+            )
+        try:
+            said = [process.communicate(timeout=400)[1] for process in processes]
+        finally:
+            for process in processes:
+                process.kill()
+                process.communicate()
+        assert [process.returncode for process in processes] == [0] * count, "\n".join(said)
+        return said
+
+    return start
 
 
 @pytest.fixture(scope="session")

@@ -40,7 +40,7 @@ def roll_call(coordinator: str, num_processes: int, process_id: int, *, timeout:
 
 
 def _listen(port: int, num_processes: int, timeout: float, deadline: float) -> None:
-    come = {0: (socket.gethostname(), None)}
+    come: dict[int, tuple[str, socket.socket | None]] = {0: (socket.gethostname(), None)}
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(_server(port, deadline))
         while len(come) < num_processes and time.monotonic() < deadline:
@@ -60,6 +60,8 @@ def _listen(port: int, num_processes: int, timeout: float, deadline: float) -> N
                     raise UserError(why)
                 # One that reports twice was started anew: the last one counts.
                 come[said["id"]] = (said["host"], connection)
+                if len(come) == num_processes:
+                    come = {n: (h, c) for n, (h, c) in come.items() if c is None or _is_there(c)}
         hosts = {number: host for number, (host, _) in sorted(come.items())}
         missing = [number for number in range(num_processes) if number not in come]
         connections = [connection for _, connection in come.values() if connection]
@@ -144,6 +146,16 @@ def _read(connection: socket.socket) -> dict:
     except (OSError, ValueError):
         return {}
     return said if isinstance(said, dict) else {}
+
+
+def _is_there(connection: socket.socket) -> bool:
+    """Whether the other side has not gone away since it reported."""
+    try:
+        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
 
 
 def _answer(connections: Iterable[socket.socket], said: dict) -> None:

@@ -110,8 +110,9 @@ def find_processes(
         UserError: one thing is said and another is not, or a number makes no sense.
     """
     coordinator = coordinator or os.environ.get(COORDINATOR)
-    num_processes = _number(num_processes, NUM_PROCESSES)
-    process_id = _number(process_id, PROCESS_ID)
+    # Open MPI 5 says how many, but not where the first one is, and JAX does not know it then.
+    num_processes = _number(num_processes, NUM_PROCESSES, "OMPI_COMM_WORLD_SIZE")
+    process_id = _number(process_id, PROCESS_ID, "OMPI_COMM_WORLD_RANK")
     device_ids: Sequence[int] | None = None
     if num_processes == 1:
         return None
@@ -150,13 +151,14 @@ def find_processes(
     )
 
 
-def _number(given: int | None, variable: str) -> int | None:
-    text = os.environ.get(variable)
-    if given is not None or not text:
-        return given
-    if not text.isdigit():
-        raise UserError(f"{variable}={text!r} is no number")
-    return int(text)
+def _number(given: int | None, *variables: str) -> int | None:
+    for variable in variables:
+        text = os.environ.get(variable)
+        if given is None and text:
+            if not text.isdigit():
+                raise UserError(f"{variable}={text!r} is no number")
+            given = int(text)
+    return given
 
 
 def _leave(error: BaseException, process_id: int) -> None:

@@ -94,6 +94,7 @@ def _start(
             "JAX_COORDINATOR_ADDRESS": coordinator,
             "JAX_NUM_PROCESSES": str(processes),
             "JAX_PROCESS_ID": str(number),
+            "JAX_LOCAL_DEVICE_IDS": str(number),  # of GPUs each process has one
         }
     # The first one has the terminal, with its bars; of the others errors and warnings are shown.
     child = subprocess.Popen(
@@ -115,8 +116,9 @@ def _end_with_parent() -> None:
 
 
 def _show(lines: IO[str], number: int) -> None:
-    for line in lines:
-        sys.stderr.write(f"[{number}] {line}")
+    with lines:
+        for line in lines:
+            sys.stderr.write(f"[{number}] {line}")
 
 
 @contextlib.contextmanager

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import mmap
 import struct
 from collections.abc import Callable, Mapping
 from typing import BinaryIO
@@ -72,10 +73,17 @@ class SafetensorsFile:
             self.tensors[name] = info
             self._offsets[name] = 8 + header_size + begin
         is_local = "://" not in str(path)
-        self._map = np.memmap(path, np.uint8, "r") if is_local else None
+        self._map: mmap.mmap | None = None
+        if is_local:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor, as a view of the memory map where there is one."""
+        """The tensor, as a view of the memory map where there is one.
+
+        What was read before is let go of, so that one tensor at a time is in memory; views of it
+        stay good, and are read from the disk again.
+        """
         info, begin = self.tensors[name], self._offsets[name]
         size = math.prod(info.shape) * info.dtype.itemsize
         if self._map is None:
@@ -83,8 +91,9 @@ class SafetensorsFile:
                 file.seek(begin)
                 raw = np.frombuffer(file.read(size), np.uint8)
         else:
-            # A plain array: the memmap subclass would make every slice below an object of its own.
-            raw = np.asarray(self._map[begin : begin + size])
+            if hasattr(mmap, "MADV_DONTNEED"):  # Linux
+                self._map.madvise(mmap.MADV_DONTNEED)
+            raw = np.frombuffer(self._map, np.uint8, size, begin)
         return raw.view(info.dtype).reshape(info.shape)
 
 
