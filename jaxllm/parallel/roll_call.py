@@ -150,8 +150,9 @@ def _read(connection: socket.socket) -> dict:
 
 def _is_there(connection: socket.socket) -> bool:
     """Whether the other side has not gone away since it reported."""
+    connection.setblocking(False)
     try:
-        return connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) != b""
+        return connection.recv(1, socket.MSG_PEEK) != b""
     except BlockingIOError:
         return True
     except OSError:
