@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import signal
 import socket
@@ -22,7 +21,13 @@ _MAX_PAUSE_SECONDS = 30.0
 # What asked to end may take so long; clouds give 30 s until a machine is gone.
 _GRACE_SECONDS = 28.0
 _POLL_SECONDS = 0.1
-_PR_SET_PDEATHSIG = 1  # <sys/prctl.h>
+# Becomes the command that follows, and ends with a launcher that is killed (PR_SET_PDEATHSIG is 1):
+# two runs must not share a workdir.
+_ENDS_WITH_PARENT = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
 
 
 def supervise(command: Sequence[str], *, processes: int, max_restarts: int) -> int:
@@ -98,21 +103,15 @@ def _start(
         }
     # The first one has the terminal, with its bars; of the others errors and warnings are shown.
     child = subprocess.Popen(
-        command,
+        [sys.executable, "-S", "-c", _ENDS_WITH_PARENT, *command],
         env=environment,
         stderr=subprocess.PIPE if number else None,
         text=True,
         errors="replace",
-        preexec_fn=_end_with_parent,
     )
     if child.stderr is not None:
         threading.Thread(target=_show, args=(child.stderr, number), daemon=True).start()
     return child
-
-
-def _end_with_parent() -> None:
-    """Ends with a launcher that is killed: two runs must not share a workdir."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def _show(lines: IO[str], number: int) -> None:
