@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
 import json
 import sys
@@ -17,13 +18,14 @@ from jaxllm.errors import UserError
 from jaxllm.observe.writer import read_scalars
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board, make_boards
 from jaxllm.reporting.browsing import DEFAULT_LIMIT
-from jaxllm.reporting.grid import check_format, render_grid, write_grids
+from jaxllm.reporting.grid import Grid, check_format, render_grid, write_grids
 from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.readers import Material, read_material
 from jaxllm.reporting.results import Result
+from jaxllm.reporting.store import build_store, open_store, query
 from jaxllm.reporting.table import as_records, render, score_table
 from jaxllm.reporting.tradeoff import tradeoffs
-from jaxllm.reporting.views import VIEWS, ViewOptions
+from jaxllm.reporting.views import VIEWS, ViewOptions, training_run, tuning_effect
 from jaxllm.reporting.without_overlap import Overlapping
 from jaxllm.verb import Verb, run_verb
 
@@ -33,7 +35,6 @@ or unfinished are named and left out.
 
 example: jaxllm report runs/base runs/sft --html=report.html
 """
-_RUN_DEPTH = 4  # WORKDIR/evals/NAME/STEP: how far above a result its run's folder can be
 
 
 def report(
@@ -97,13 +98,12 @@ def _write_page(
     from jaxllm.reporting.html import render_page  # plotly is slow to import
 
     scalars, unreadable = {}, []
-    for workdir in sorted({run for result in material.results for run in _run_folder(result)}):
+    runs = {str(run) for result in material.results if (run := training_run(result))}
+    for workdir in sorted(runs):
         try:
-            rows = read_scalars(workdir)
+            scalars[epath.Path(workdir).name] = read_scalars(workdir)
         except UserError as error:
             unreadable.append(str(error))
-        else:
-            scalars[epath.Path(workdir).name] = rows
     page = render_page(
         boards,
         left_out=(*material.left_out, *unreadable),
@@ -116,12 +116,6 @@ def _write_page(
     path.write_bytes(page.encode("utf-8", errors="replace"))
 
 
-def _run_folder(result: Result) -> list[str]:
-    """The folder of the training run a result lies in: none, or the nearest that holds metrics."""
-    above = [result.folder, *result.folder.parents][: _RUN_DEPTH + 1]
-    return [str(folder) for folder in above if (folder / "metrics").is_dir()][:1]
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs `jaxllm report` and returns the exit status."""
     parser = argparse.ArgumentParser(
@@ -130,7 +124,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         epilog=_EXAMPLE,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("folders", nargs="+", metavar="DIR")
+    parser.add_argument(
+        "folders", nargs="*", metavar="DIR", help="results, or a .yaml file of model cards"
+    )
     parser.add_argument("--html", metavar="OUT", help="write one HTML file that needs no network")
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--all_steps", action="store_true", help="a row for every training step")
@@ -152,9 +148,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="show this in place of the table of runs",
     )
     parser.add_argument(
+        "--compare",
+        nargs=2,
+        metavar=("BASE", "TUNED"),
+        help="what changed from one model to the other, on the same samples",
+    )
+    parser.add_argument(
+        "--sql", metavar="QUESTION", help="ask SQLite: tables runs, scores, samples, left_out"
+    )
+    parser.add_argument(
+        "--store",
+        metavar="FILE",
+        help="the SQLite file: written of the results, or without any read as it is",
+    )
+    parser.add_argument(
         "--out",
         metavar="FILE",
-        help="with --view, also write it: .csv, .parquet, .json or .md",
+        help="with --view, --compare or --sql, also write it: .csv, .parquet, .json or .md",
     )
     parser.add_argument(
         "--sort", default="", metavar="COLUMN", help="leaderboard: by this column, or by model"
@@ -166,6 +176,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--digits", type=int, default=3, metavar="N", help="digits behind the point (default 3)"
     )
     args = parser.parse_args(argv)
+    if args.compare and args.folders:
+        raise UserError("--compare BASE TUNED names both models; leave the other folders out")
+    if not (args.folders or args.compare or args.store):
+        raise UserError("name folders of results, or two with --compare BASE TUNED")
+    if args.out and not (args.view or args.compare or args.sql):
+        raise UserError("--out writes what --view, --compare or --sql shows; --html is the page")
+    if args.html and (
+        args.compare or args.sql or args.store or args.view not in (None, "tradeoff")
+    ):
+        raise UserError("--html is the page of all results, or with --view=tradeoff its figure")
     if args.json:
         summary = report(
             args.folders,
@@ -178,10 +198,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     overlapping = read_overlapping(args.without_overlap) if args.without_overlap else None
     if args.out:
         check_format(args.out)
-    material, boards = _read(args.folders)
     console = Console()
-    if args.view:
-        return _show_view(args, material, console)
+    if args.view or args.compare or args.sql or args.store:
+        return _show_view(args, console)
+    material, boards = _read(args.folders)
     for board in boards:
         table = score_table(board, all_steps=args.all_steps, overlapping=overlapping)
         console.print(render(table))
@@ -194,26 +214,43 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _show_view(args: argparse.Namespace, material: Material, console: Console) -> int:
+def _show_view(args: argparse.Namespace, console: Console) -> int:
     options = ViewOptions(sort=args.sort, chance_corrected=args.above_chance, digits=args.digits)
-    grids = VIEWS[args.view](material, options)
+    left_out: tuple[str, ...] = ()
+    grids: list[Grid] = []
+    if args.compare:
+        grids, left_out = tuning_effect(*args.compare, options)
+    elif args.sql or args.store:
+        if args.folders:
+            material = read_material(args.folders)
+            left_out = material.left_out
+            store = build_store(material, args.store)
+        else:
+            store = open_store(args.store)
+        with contextlib.closing(store):
+            grids = [query(store, args.sql)] if args.sql else []
+        if args.folders and args.store:
+            print(f"wrote {args.store}")
+    else:
+        material = read_material(args.folders)
+        grids, left_out = VIEWS[args.view](material, options), material.left_out
+        if not grids:
+            raise UserError(f"--view={args.view}: there is nothing to show in these results")
     for grid in grids:
         console.print(render_grid(grid))
         console.print()
-    for reason in material.left_out:
+    for reason in left_out:
         print(f"left out: {reason}", file=sys.stderr)
     if args.out:
         write_grids(args.out, grids)
         print(f"wrote {args.out}")
     if args.html:
-        _write_figure(args.view, epath.Path(args.html), material)
+        _write_figure(epath.Path(args.html), material)
         print(f"wrote {args.html}")
     return 0
 
 
-def _write_figure(view: str, path: epath.Path, material: Material) -> None:
-    if view != "tradeoff":
-        raise UserError(f"--view={view} has no figure: --html is for --view=tradeoff, or no view")
+def _write_figure(path: epath.Path, material: Material) -> None:
     from jaxllm.reporting.tradeoff_figure import tradeoff_page  # plotly is slow to import
 
     page = tradeoff_page(tradeoffs(material.results))

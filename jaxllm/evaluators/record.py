@@ -16,6 +16,7 @@ from jaxllm.models.decoder import num_params
 from jaxllm.reporting.averages import measured, suite_averages
 from jaxllm.reporting.results import write_result
 from jaxllm.tasks import Suite
+from jaxllm.weights.lineage import lineage_of
 
 # What of a task moves its score and is not said elsewhere in the result.
 _ASKED_WITH = (
@@ -143,6 +144,7 @@ def model_entry(context: EvalContext, weights: str) -> dict[str, Any]:
         "param_dtype": context.architecture.param_dtype,
         "weights_digest": weights,
         "tokenizer_digest": context.tokenizer.digest,
+        "lineage": lineage_of(context.source),
     }
 
 

@@ -28,7 +28,7 @@ class Grid:
     """One table: a title, columns and rows in words (cells may have lines), and remarks below.
 
     `records` are the same rows as plain values under names that stay the same from version to
-    version: what CSV, Parquet and JSON hold.
+    version: what CSV, Parquet and JSON hold. `is_text` tells that all cells are words to read.
     """
 
     title: str
@@ -36,6 +36,7 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
     records: tuple[Mapping[str, Any], ...]
     notes: tuple[str, ...] = ()
+    is_text: bool = False
 
 
 def render_grid(grid: Grid) -> RenderableType:
@@ -49,7 +50,7 @@ def render_grid(grid: Grid) -> RenderableType:
         pad_edge=False,
     )
     for index, column in enumerate(grid.columns):
-        if index == 0:
+        if index == 0 or grid.is_text:
             table.add_column(rich.markup.escape(column), overflow="fold", min_width=12)
         else:
             table.add_column(rich.markup.escape(column), justify="right", no_wrap=True)

@@ -24,8 +24,8 @@ from jaxllm.errors import UserError
 SCHEMA = "jaxllm.result/1"
 
 _SAMPLE_TEXTS = ("id", "prompt", "output", "prediction", "gold")
-_NOT_SEARCHED = frozenset({"samples", "checkpoints", "metrics", "journal"})
-_SEARCH_DEPTH = 5
+NOT_SEARCHED = frozenset({"samples", "checkpoints", "metrics", "journal"})
+SEARCH_DEPTH = 5
 
 
 class DamagedResult(Exception):
@@ -194,11 +194,8 @@ def find_results(folders: Iterable[str | epath.Path]) -> Found:
     results, damaged = {}, {}
     for top in map(epath.Path, folders):
         if not top.is_dir():
-            hint = "give result folders, or a run's workdir"
-            if top.suffix == ".json" and top.exists():
-                hint += "; a file of llm-jp-eval: `jaxllm evaluate --from_outputs` makes one of it"
-            raise UserError(f"{top} is no folder; {hint}")
-        for folder in _result_folders(top, _SEARCH_DEPTH):
+            raise UserError(f"{top} is no folder; give result folders, or a run's workdir")
+        for folder in _result_folders(top, SEARCH_DEPTH):
             key = str(folder.resolve())
             try:
                 results[key] = read_result(folder)
@@ -207,13 +204,19 @@ def find_results(folders: Iterable[str | epath.Path]) -> Found:
     return Found(results=tuple(results.values()), damaged=tuple(damaged.values()))
 
 
+def is_result_folder(folder: epath.Path) -> bool:
+    """Whether a folder holds a result of ours, or the beginnings of one."""
+    names = {path.name for path in folder.iterdir()}
+    return "result.json" in names or "samples" in names or names == {"journal"}
+
+
 def _result_folders(folder: epath.Path, depth: int) -> Iterator[epath.Path]:
-    names = {path.name: path for path in folder.iterdir()}
-    if "result.json" in names or "samples" in names or list(names) == ["journal"]:
+    if is_result_folder(folder):
         yield folder
     elif depth:
+        names = {path.name: path for path in folder.iterdir()}
         for name in sorted(names):
-            if name not in _NOT_SEARCHED and not name.startswith(".") and names[name].is_dir():
+            if name not in NOT_SEARCHED and not name.startswith(".") and names[name].is_dir():
                 yield from _result_folders(names[name], depth - 1)
 
 

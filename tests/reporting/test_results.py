@@ -131,12 +131,6 @@ def test_a_folder_that_does_not_exist_is_the_users_error(tmp_path):
         find_results([tmp_path / "absent"])
 
 
-def test_a_file_of_llm_jp_eval_is_told_where_to_go(tmp_path):
-    (tmp_path / "result_1.json").write_text("{}")
-    with pytest.raises(UserError, match="evaluate --from_outputs"):
-        find_results([tmp_path / "result_1.json"])
-
-
 def test_an_evaluation_that_was_killed_is_told(tmp_path):
     (tmp_path / "evals/mini/final/journal").mkdir(parents=True)
     found = find_results([tmp_path])
