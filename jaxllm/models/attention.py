@@ -1,5 +1,8 @@
 """Attention over keys and values that are there: one dispatch, an XLA reference and fused kernels.
 
+Which kernel computes it says `attention_backend`, for training here and for decoding in
+`decode/kernels.py`; the splash kernel stands in `splash.py`.
+
 Shape suffixes: B batch, T query length, S key length, N query heads, K key/value heads,
 G = N / K queries per key/value head, H head_dim.
 """
@@ -8,14 +11,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from jaxllm.models.config import ModelConfig
-from jaxllm.parallel.rules import partition_spec
+from jaxllm.parallel.mesh import platform
 
 _MIN_QUERY_BLOCK = 256
 _MAX_QUERY_BLOCKS = 8
@@ -30,13 +32,15 @@ def causal_attention(
 ) -> jax.Array:
     """Each position attends to itself and to earlier ones of its own segment: [B, T, N, H].
 
-    The backend is `config.attention`; "auto" takes splash on TPU where its shapes allow it, and
-    XLA elsewhere.
+    The backend is `attention_backend`'s.
     """
     length = q_BTNH.shape[1]
-    if _backend(config, length) == "splash":
-        return _splash(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT)
-    if config.attention == "cudnn":
+    backend = attention_backend(config)
+    if backend == "splash":
+        from jaxllm.models.splash import splash_causal
+
+        return splash_causal(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT)
+    if backend == "cudnn":
         return jax.nn.dot_product_attention(
             q_BTNH,
             k_BTKH,
@@ -47,6 +51,18 @@ def causal_attention(
     return _blockwise(
         q_BTNH, jnp.swapaxes(k_BTKH, 1, 2), jnp.swapaxes(v_BTKH, 1, 2), segment_ids_BT
     )
+
+
+def attention_backend(config: ModelConfig) -> Literal["xla", "cudnn", "splash"]:
+    """Which kernel computes attention where the program that is being traced will run.
+
+    It is `config.attention`; "auto" takes splash on TPU, and XLA elsewhere. Splash compiles for the
+    dtypes of TPUs alone, cuDNN for bfloat16 and float16 alone.
+    """
+    if config.attention != "auto":
+        return config.attention
+    has_splash = platform() == "tpu" and config.dtype in ("bfloat16", "float32")
+    return "splash" if has_splash else "xla"
 
 
 def _blockwise(
@@ -99,12 +115,34 @@ def masked_attention(
     return attention_over(q_BTNH, [Keys(jnp.swapaxes(k_BKSH, -1, -2), v_BKSH, mask_BTS)])
 
 
+class Part(NamedTuple):
+    """Attention over some of the keys that queries see; `merge_parts` makes the whole of several.
+
+    `out` is [B, T, N, H] and `logsumexp`, of the scores, [B, T, N] in float32.
+    """
+
+    out: jax.Array
+    logsumexp: jax.Array
+
+
+def merge_parts(parts: Sequence[Part]) -> jax.Array:
+    """One softmax over the keys of all parts, [B, T, N, H] in float32."""
+    weights = jax.nn.softmax(jnp.stack([part.logsumexp for part in parts]), axis=0)
+    outs = jnp.stack([part.out.astype(jnp.float32) for part in parts])
+    return jnp.sum(weights[..., None] * outs, axis=0)
+
+
 def attention_over(q_BTNH: jax.Array, sources: Sequence[Keys]) -> jax.Array:
     """One softmax over the keys of all `sources`, [B, T, N, H].
 
     Keys that every row shares stand once: their scores are one product with the queries of all
     rows. Products are computed in the dtype of the keys.
     """
+    return attention_part(q_BTNH, sources).out
+
+
+def attention_part(q_BTNH: jax.Array, sources: Sequence[Keys]) -> Part:
+    """`attention_over` with the log-sum-exp of the scores, for more keys elsewhere."""
     batch, length, num_heads, head_dim = q_BTNH.shape
     num_kv_heads = sources[0].k.shape[-3]
     group = num_heads // num_kv_heads
@@ -129,13 +167,17 @@ def attention_over(q_BTNH: jax.Array, sources: Sequence[Keys]) -> jax.Array:
     ]
     out = functools.reduce(jnp.add, mixed) / total.reshape(batch, num_kv_heads, -1, 1)
     out_BKTGH = out.astype(q_BTNH.dtype).reshape(q_BKTGH.shape)
-    return jnp.swapaxes(out_BKTGH, 1, 2).reshape(q_BTNH.shape)
+    logsumexp_BKTG = highest[..., 0] + jnp.log(total)
+    return Part(
+        jnp.swapaxes(out_BKTGH, 1, 2).reshape(q_BTNH.shape),
+        jnp.swapaxes(logsumexp_BKTG, 1, 2).reshape(q_BTNH.shape[:-1]),
+    )
 
 
 def _per_head(rows_BKRX: jax.Array, matrix: jax.Array) -> jax.Array:
     """`rows @ matrix` for every head, in float32; `matrix` is [B, K, X, Y] or shared [K, X, Y]."""
     rows_BKRX = rows_BKRX.astype(matrix.dtype)
-    if matrix.ndim == 4 and rows_BKRX.shape[2] == 1 and jax.default_backend() == "cpu":
+    if matrix.ndim == 4 and rows_BKRX.shape[2] == 1 and platform() == "cpu":
         # XLA:CPU calls a matrix library for every row and head; this is one loop over memory.
         return jnp.sum(rows_BKRX[:, :, 0, :, None] * matrix, axis=2)[:, :, None]
     if matrix.ndim == 4:
@@ -144,57 +186,3 @@ def _per_head(rows_BKRX: jax.Array, matrix: jax.Array) -> jax.Array:
     rows_KRX = jnp.swapaxes(rows_BKRX, 0, 1).reshape(heads, batch * rows, -1)
     product_KRY = jnp.matmul(rows_KRX, matrix, preferred_element_type=jnp.float32)
     return jnp.swapaxes(product_KRY.reshape(heads, batch, rows, -1), 0, 1)
-
-
-def _backend(config: ModelConfig, length: int) -> str:
-    if config.attention != "auto":
-        return config.attention
-    fits_splash = length % 128 == 0 and config.head_dim % 64 == 0
-    return "splash" if jax.default_backend() == "tpu" and fits_splash else "xla"
-
-
-def _splash(
-    q_BTNH: jax.Array, k_BTKH: jax.Array, v_BTKH: jax.Array, segment_ids_BT: jax.Array
-) -> jax.Array:
-    """JAX's Pallas splash attention, batch and heads split over the mesh by shard_map.
-
-    Off TPU the kernel runs in interpret mode, which is how its numerics are tested.
-    """
-    from jax.experimental.pallas.ops.tpu.splash_attention import (
-        splash_attention_kernel,
-        splash_attention_mask,
-    )
-
-    def local(q_BNTH, k_BKTH, v_BKTH, segments_BT):
-        _, num_heads, length, _ = q_BNTH.shape
-        causal = splash_attention_mask.CausalMask((length, length))
-        kernel = splash_attention_kernel.make_splash_mqa_single_device(
-            splash_attention_mask.MultiHeadMask([causal] * (num_heads // k_BKTH.shape[1])),
-            interpret=jax.default_backend() != "tpu",
-        )
-
-        def one_row(q_NTH, k_KTH, v_KTH, segments_T):
-            ids = splash_attention_kernel.SegmentIds(q=segments_T, kv=segments_T)
-            q_KGTH = q_NTH.reshape(k_KTH.shape[0], -1, *q_NTH.shape[1:])
-            attend = functools.partial(kernel, segment_ids=ids)
-            return jax.vmap(attend)(q_KGTH, k_KTH, v_KTH).reshape(q_NTH.shape)
-
-        return jax.vmap(one_row)(q_BNTH, k_BKTH, v_BKTH, segments_BT)
-
-    scale = np.float32(q_BTNH.shape[-1] ** -0.5).astype(q_BTNH.dtype)
-    arguments = (
-        jnp.swapaxes(q_BTNH * scale, 1, 2),
-        jnp.swapaxes(k_BTKH, 1, 2),
-        jnp.swapaxes(v_BTKH, 1, 2),
-        segment_ids_BT,
-    )
-    mesh = jax.sharding.get_abstract_mesh()
-    if not mesh.empty and mesh.size > 1:
-        heads = partition_spec(("batch", "heads", "length", None))
-        local = jax.shard_map(
-            local,
-            in_specs=(heads, heads, heads, partition_spec(("batch", "length"))),
-            out_specs=heads,
-            check_vma=False,
-        )
-    return jnp.swapaxes(local(*arguments), 1, 2)
