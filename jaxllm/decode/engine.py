@@ -112,19 +112,21 @@ class Engine:
             self._check(request.id, request.prompt_ids, request.max_new_tokens)
         answers = dict(known or {})
         end_ids = list(map(self._ends_of, requests))
-        while len(answers) < len(requests):
-            try:
-                for finished in Generation(
-                    self._runtime, requests, end_ids, self._is_stopped, answered=set(answers)
-                ):
-                    new = {
-                        one.index: self._completion(requests[one.index], one) for one in finished
-                    }
-                    answers |= new
-                    if on_answers:
-                        on_answers(new)
-            except jax.errors.JaxRuntimeError as error:
-                self._shrink(error)
+        with self._runtime.on_mesh():
+            while len(answers) < len(requests):
+                try:
+                    for finished in Generation(
+                        self._runtime, requests, end_ids, self._is_stopped, answered=set(answers)
+                    ):
+                        new = {
+                            one.index: self._completion(requests[one.index], one)
+                            for one in finished
+                        }
+                        answers |= new
+                        if on_answers:
+                            on_answers(new)
+                except jax.errors.JaxRuntimeError as error:
+                    self._shrink(error)
         return [answers[index] for index in range(len(requests))]
 
     def score(
@@ -148,11 +150,12 @@ class Engine:
             self._check(request.id, request.prompt_ids, len(request.continuation_ids) - 1)
             self._check_ids(request.id, request.continuation_ids)
         scores = dict(known or {})
-        for done in score_continuations(self._runtime, requests, answered=set(scores)):
-            new = dict(done)
-            scores |= new
-            if on_answers:
-                on_answers(new)
+        with self._runtime.on_mesh():
+            for done in score_continuations(self._runtime, requests, answered=set(scores)):
+                new = dict(done)
+                scores |= new
+                if on_answers:
+                    on_answers(new)
         return [scores[index] for index in range(len(requests))]
 
     def _ends_of(self, request: Request) -> frozenset[int]:

@@ -19,8 +19,9 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxllm.decode.kernels import in_blocks, packed_attention
 from jaxllm.decode.sampling import SamplingState, choose_tokens
-from jaxllm.models.attention import Keys, attention_over
+from jaxllm.models.attention import Keys
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import (
     Params,
@@ -34,7 +35,6 @@ from jaxllm.models.decoder import (
 # Per layer: keys [..., K, H, S] and values [..., K, S, H], as `attention.Keys` has them.
 KeyValues = list[tuple[jax.Array, jax.Array]]
 
-_QUERY_BLOCK = 128
 # Positions whose logits are held at once where there may be many.
 _SCORE_BLOCK = 256
 
@@ -151,36 +151,30 @@ def _run(
     """Hidden states [R, Q, D] of the picks after the final norm, and all keys and values."""
     x_RTD = embed(params, config, packed.tokens_RT, packed.positions_RT)
     rope = rope_for(config, packed.positions_RT)
-    rows, length = packed.tokens_RT.shape
-    places_RT = jnp.broadcast_to(jnp.arange(length), (rows, length))
     pick = functools.partial(_take, places=packed.picks_RQ)
     last = config.num_layers - 1
 
-    def attend(places_RQ, reach, q_RQNH, k_RTKH, v_RTKH, common):
+    def attend(attention, q_RQNH, k_RTKH, v_RTKH, common):
         k_RKHT, v_RKTH = jnp.transpose(k_RTKH, (0, 2, 3, 1)), jnp.swapaxes(v_RTKH, 1, 2)
-        starts_RQ = _take(packed.starts_RT, places_RQ)
-        parts = []
-        for start in range(0, places_RQ.shape[1], _QUERY_BLOCK):
-            block = slice(start, start + _QUERY_BLOCK)
-            near = slice(0, length) if reach is None else slice(max(0, start - reach), block.stop)
-            is_own = places_RT[:, None, near] >= starts_RQ[:, block, None]
-            is_past = places_RT[:, None, near] <= places_RQ[:, block, None]
-            own = Keys(k_RKHT[..., near], v_RKTH[:, :, near], is_own & is_past)
-            parts.append(attention_over(q_RQNH[:, block], [*common, own]))
-        kept = k_RKHT.astype(cache_dtype), v_RKTH.astype(cache_dtype)
-        return jnp.concatenate(parts, axis=1), kept
+        out_RQNH = attention(q_RQNH, k_RKHT, v_RKTH, prefix=common)
+        return out_RQNH, (k_RKHT.astype(cache_dtype), v_RKTH.astype(cache_dtype))
+
+    along = functools.partial(packed_attention, config, starts_RT=packed.starts_RT, reach=reach)
+    at_picks = functools.partial(
+        in_blocks, starts_RQ=pick(packed.starts_RT), places_RQ=packed.picks_RQ
+    )
 
     def layer(x_RTD: jax.Array, number: jax.Array) -> tuple[jax.Array, Any]:
         block = jax.tree.map(lambda leaf: _layer_of(leaf, number), params["blocks"])
         common = _prefix_keys(prefix, number, config.dtype)
-        along = functools.partial(attend, places_RT, reach)
-        return apply_block(block, config, x_RTD, rope, along, common)
+        return apply_block(block, config, x_RTD, rope, functools.partial(attend, along), common)
 
     x_RTD, stacked = jax.lax.scan(layer, x_RTD, jnp.arange(last))
     block = jax.tree.map(lambda leaf: leaf[last], params["blocks"])
     common = _prefix_keys(prefix, last, config.dtype)
-    at_picks = functools.partial(attend, packed.picks_RQ, None)
-    x_RQD, of_last = apply_block(block, config, x_RTD, rope, at_picks, common, pick)
+    x_RQD, of_last = apply_block(
+        block, config, x_RTD, rope, functools.partial(attend, at_picks), common, pick
+    )
     layers = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(last)]
     return final_norm(params, config, x_RQD), [*layers, of_last]
 
@@ -202,8 +196,8 @@ def _take(array: jax.Array, places: jax.Array) -> jax.Array:
     return jnp.take_along_axis(array, index, axis=1)
 
 
-def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int, dtype: str) -> list[Keys]:
+def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int, dtype: str) -> Keys | None:
     if prefix is None:
-        return []
+        return None
     k_KHP, v_KPH = prefix.keys[layer].astype(dtype), prefix.values[layer].astype(dtype)
-    return [Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])]
+    return Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])

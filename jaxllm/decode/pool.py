@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 import jax.numpy as jnp
 
+from jaxllm.decode.kernels import pool_slots
 from jaxllm.decode.packed import KeyValues, Prefix, num_slots
 from jaxllm.decode.prefixes import PrefixGroup
 from jaxllm.decode.runtime import Runtime
@@ -32,7 +33,8 @@ class PrefixPool:
     """
 
     def __init__(self, runtime: Runtime, lengths: Sequence[int]) -> None:
-        self.size = sum(size_bucket(length) for length in lengths)
+        needed = sum(size_bucket(length) for length in lengths)
+        self.size = pool_slots(runtime.config, needed)
         self.layers: KeyValues = runtime.empty_pool(self.size)
         self._places: dict[PrefixGroup, _Place] = {}
 

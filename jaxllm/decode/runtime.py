@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 from collections.abc import Sequence
@@ -127,6 +128,10 @@ class Runtime:
         # same took eleven times as long. The values are the same, only kept wider.
         self.cache_dtype = "float32" if jax.default_backend() == "cpu" else config.dtype
         self.stats = Stats()
+
+    def on_mesh(self) -> contextlib.AbstractContextManager[Any]:
+        """The context in which programs are run: kernels split their work over its mesh."""
+        return contextlib.nullcontext() if self.mesh is None else jax.set_mesh(self.mesh)
 
     def num_rows(self, num_requests: int, slots: int) -> int:
         """Rows to decode together, each with `slots` keys: what fits in memory and is needed."""

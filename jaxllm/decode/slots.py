@@ -17,9 +17,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from jaxllm.decode.kernels import prefix_ids, step_attention
 from jaxllm.decode.packed import KeyValues, Prefix, masked_logits, num_slots
 from jaxllm.decode.sampling import SamplingState, choose_tokens, mark_seen
-from jaxllm.models.attention import Keys, attention_over
+from jaxllm.models.attention import Keys
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, apply_block, embed, final_norm, rope_for
 
@@ -240,6 +241,7 @@ def _step(
     in_ring = (age_G < slots.counts_B[:, None])[:, None]
     place_P = jnp.arange(0 if pool is None else num_slots(pool)) - rows.prefix_start[:, None]
     in_pool = ((place_P >= 0) & (place_P < rows.prefix_length[:, None]))[:, None]
+    ids = None if pool is None else prefix_ids(rows.prefix_start, in_pool, ~slots.done_B)
     x_B1D = embed(params, config, last_B1, positions_B1)
     rope = rope_for(config, positions_B1)
     put = jax.lax.dynamic_update_slice_in_dim
@@ -252,11 +254,9 @@ def _step(
             k = put(ring_k, new_k.astype(ring_k.dtype), slots.cursor, axis=3)
             v = put(ring_v, new_v.astype(ring_v.dtype), slots.cursor, axis=2)
             prompt_k, prompt_v = slots.prompts[number]
-            sources = [Keys(prompt_k, prompt_v, in_prompt), Keys(k, v, in_ring)]
-            if pool is not None:
-                pool_k, pool_v = pool[number]
-                sources.append(Keys(pool_k, pool_v, in_pool))
-            return attention_over(q, sources), (k, v)
+            own = [Keys(prompt_k, prompt_v, in_prompt), Keys(k, v, in_ring)]
+            prefixes = None if pool is None else Keys(*pool[number], in_pool)
+            return step_attention(config, q, own, prefixes, ids), (k, v)
 
         x_B1D, ring = apply_block(block, config, x_B1D, rope, attend, slots.generated[number])
         generated.append(ring)

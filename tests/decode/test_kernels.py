@@ -1,0 +1,169 @@
+"""Kernels against the XLA reference: in interpret mode on CPU, and compiled for a TPU."""
+
+from __future__ import annotations
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from jaxllm.decode import Engine, Request, ScoreRequest
+from jaxllm.decode.kernels import (
+    in_blocks,
+    packed_attention,
+    prefix_ids,
+    side_by_side,
+    step_attention,
+)
+from jaxllm.models.attention import Keys
+from jaxllm.models.decoder import abstract_params, logical_axes
+from jaxllm.parallel.mesh import MeshShape, make_mesh
+from jaxllm.parallel.rules import shardings
+
+# float32 sums in another order; bfloat16 rounds the scaled queries and each part of the result.
+_TOLERANCE = {"float32": 1e-5, "bfloat16": 3e-2}
+
+
+def _normal(seed, *shape, dtype="float32"):
+    return jnp.asarray(np.random.default_rng(seed).normal(size=shape), dtype)
+
+
+def _packed(kv_heads, length, *, rows=2, prefix_slots=48, dtype="float32"):
+    """Rows of three items and padding, and a prefix of which 40 slots are real."""
+    own = (_normal(0, rows, length, 4, 16, dtype=dtype),
+           _normal(1, rows, kv_heads, 16, length, dtype=dtype),
+           _normal(2, rows, kv_heads, length, 16, dtype=dtype))  # fmt: skip
+    starts = np.arange(length)
+    for start, stop in ((0, 30), (30, 31), (31, length - 5)):
+        starts[start:stop] = start
+    starts = jnp.asarray(np.stack([starts] + [np.arange(length) // 40 * 40] * (rows - 1)))
+    mask = (jnp.arange(prefix_slots) < 40)[None, None]
+    k = _normal(3, kv_heads, 16, prefix_slots, dtype=dtype)
+    v = _normal(4, kv_heads, prefix_slots, 16, dtype=dtype)
+    return (*own, starts), Keys(k, v, mask)
+
+
+@pytest.mark.parametrize(
+    "kv_heads, length, dtype", [(2, 80, "float32"), (4, 256, "float32"), (1, 256, "bfloat16")]
+)
+@pytest.mark.parametrize("has_prefix", [False, True])
+def test_packed_splash_equals_xla(tiny_config, kv_heads, length, dtype, has_prefix):
+    arrays, prefix = _packed(kv_heads, length, dtype=dtype)
+    prefix = prefix if has_prefix else None
+    reach = length - 36
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def attend(backend, arrays, prefix):
+        return packed_attention(
+            tiny_config.replace(attention=backend), *arrays, prefix, reach=reach
+        )
+
+    found, wanted = (attend(name, arrays, prefix) for name in ("splash", "xla"))
+    assert found.dtype == dtype
+    found, wanted = (np.asarray(out, np.float32) for out in (found, wanted))
+    np.testing.assert_allclose(found, wanted, atol=_TOLERANCE[dtype])
+
+
+@pytest.mark.parametrize("has_prefix", [False, True])
+def test_keys_side_by_side_equal_xla(has_prefix):
+    arrays, prefix = _packed(2, 80)
+    prefix = prefix if has_prefix else None
+    places = jnp.broadcast_to(jnp.arange(80), (2, 80))
+    found = jax.jit(functools.partial(side_by_side, implementation="xla"))(*arrays, prefix)
+    wanted = jax.jit(in_blocks)(*arrays, places, prefix)
+    np.testing.assert_allclose(found, wanted, atol=_TOLERANCE["float32"])
+
+
+def _step(kv_heads, rows=8):
+    """Rows of two prefixes, one row without and one that was freed before its slots were reused."""
+    own = [
+        Keys(_normal(1, rows, kv_heads, 16, 24), _normal(2, rows, kv_heads, 24, 16),
+             jnp.arange(24) < jnp.arange(1, rows + 1)[:, None, None])
+    ]  # fmt: skip
+    starts = jnp.asarray([0, 0, 48, 48, 0, 0, 48, 32])
+    lengths = jnp.asarray([40, 40, 70, 70, 40, 0, 70, 64])
+    live = jnp.arange(rows) < 7
+    places = jnp.arange(128)
+    sees = (places >= starts[:, None]) & (places < (starts + lengths)[:, None])
+    pool = Keys(_normal(3, kv_heads, 16, 128), _normal(4, kv_heads, 128, 16), sees[:, None])
+    return _normal(0, rows, 1, 4, 16), own, pool, prefix_ids(starts, sees[:, None], live)
+
+
+@pytest.mark.parametrize("kv_heads", [1, 4])
+def test_a_step_through_splash_equals_xla(tiny_config, kv_heads):
+    arrays = _step(kv_heads)
+
+    @functools.partial(jax.jit, static_argnums=0)
+    def attend(backend, arrays):
+        return step_attention(tiny_config.replace(attention=backend), *arrays)
+
+    found, wanted = (attend(name, arrays) for name in ("splash", "xla"))
+    np.testing.assert_allclose(found[:7], wanted[:7], atol=_TOLERANCE["float32"])
+    assert np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize("kv_heads", [2, 1])
+def test_kernels_on_a_mesh_equal_one_device(tiny_config, kv_heads):
+    """Also where the key heads do not divide over `tensor`."""
+    config = tiny_config.replace(attention="splash")
+    arrays, prefix = _packed(kv_heads, 128, rows=4)
+
+    def both(arrays, prefix, step):
+        packed = packed_attention(config, *arrays, prefix, reach=128)
+        return packed, step_attention(config, *step)
+
+    wanted = jax.jit(functools.partial(both))(arrays, prefix, _step(kv_heads))
+    with jax.set_mesh(make_mesh(MeshShape(data=2, fsdp=2, tensor=2))):
+        found = jax.jit(both)(arrays, prefix, _step(kv_heads))
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=_TOLERANCE["float32"])
+
+
+@pytest.fixture(scope="module")
+def requests():
+    """Two groups that share a beginning, and some that share nothing: more than there are rows."""
+    rng = np.random.default_rng(0)
+    beginnings = [rng.integers(3, 380, length).tolist() for length in (70, 40, 0)]
+    return [
+        Request(
+            id=str(index),
+            prompt_ids=(*beginnings[index % 3], *rng.integers(3, 380, 3 + index).tolist()),
+            max_new_tokens=1 + index % 7,
+            ignore_eos=True,
+        )
+        for index in range(12)
+    ]
+
+
+def _answers_and_scores(engine, requests):
+    answers = engine.generate(requests)
+    asked = [
+        ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=a.token_ids)
+        for r, a in zip(requests, answers, strict=True)
+    ]
+    return answers, engine.score(asked)
+
+
+@pytest.mark.parametrize("shape", [None, *[
+    pytest.param(shape, marks=pytest.mark.slow) for shape in ((8, 1, 1), (1, 2, 4), (2, 2, 2))
+]])  # fmt: skip
+def test_the_engine_answers_the_same_through_splash(
+    tiny_config, tiny_params, tiny_tokenizer, requests, shape
+):
+    reference = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=8)
+    params, mesh = tiny_params, None
+    if shape is not None:
+        mesh = make_mesh(MeshShape(data=shape[0], fsdp=shape[1], tensor=shape[2]))
+        layout = shardings(mesh, logical_axes(tiny_config), abstract_params(tiny_config))
+        params = jax.tree.map(jax.device_put, tiny_params, layout)
+    config = tiny_config.replace(attention="splash")
+    engine = Engine(params, config, tiny_tokenizer, mesh=mesh, max_rows=8)
+    found, wanted = (_answers_and_scores(one, requests) for one in (engine, reference))
+    for answer, expected in zip(found[0], wanted[0], strict=True):
+        assert answer.token_ids == expected.token_ids
+        assert answer.logprob == pytest.approx(expected.logprob, abs=1e-3)
+    for score, expected in zip(found[1], wanted[1], strict=True):
+        assert score.logprob == pytest.approx(expected.logprob, abs=1e-3)
+    assert engine.stats.prefix_tokens == 2 * (70 + 40)
