@@ -40,6 +40,8 @@ class Engine:
             a share of the memory that is free.
         max_rows: the most of them; by default 64 on CPU and 256 on accelerators.
         row_length: tokens of a packed row of prompts.
+        min_steps: decode steps at least between two refills of rows; by default 1 on CPU and 8 on
+            accelerators, which would otherwise wait for the host every few steps.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Engine:
         cache_bytes: int | None = None,
         max_rows: int | None = None,
         row_length: int = 2048,
+        min_steps: int | None = None,
     ) -> None:
         if tokenizer.vocab_size > config.vocab_size:
             raise UserError(
@@ -67,6 +70,7 @@ class Engine:
             cache_bytes=cache_bytes,
             max_rows=max_rows,
             row_length=row_length,
+            min_steps=min_steps,
         )
         self._end_ids = frozenset({tokenizer.eos_id, *tokenizer.extra_stop_ids})
 

@@ -315,6 +315,7 @@ class Generation:
             None if self._pool is None else self._pool.layers,
             jnp.int32(limit),
             jnp.int32(wanted_free),
+            min_steps=runtime.min_steps,
             vocab_size=runtime.vocab_size,
         )
         return self._finished(int(steps))

@@ -13,13 +13,13 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.sharding import Mesh
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.decode.kernels import pool_slots
-from jaxllm.decode.packed import PackedRows, Prefix, prefill
-from jaxllm.decode.slots import decode, empty_cache, empty_slots
+from jaxllm.decode.packed import KeyValues, PackedRows, Prefix, prefill
+from jaxllm.decode.slots import Slots, decode, empty_cache, empty_slots
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import abstract_params, logical_axes
+from jaxllm.models.decoder import Params, abstract_params, logical_axes
 from jaxllm.parallel.rules import sharding
 
 
@@ -49,7 +49,7 @@ class ProgramSizes:
 def lower_programs(
     config: ModelConfig, mesh: Mesh, sizes: ProgramSizes
 ) -> dict[str, jax.stages.Lowered]:
-    """The greedy programs `prefill` and `step` (one call of it decodes many), to be compiled.
+    """The greedy programs `prefill` and `step` (one call of it makes many steps), to be compiled.
 
     Args:
         config: `dtype` is that of weights and of keys and values; `attention` names the kernels.
@@ -57,40 +57,43 @@ def lower_programs(
     Raises:
         UserError: rows or weights do not divide over the mesh.
     """
-
-    def placed(tree: Any, axes: tuple[str | None, ...]) -> Any:
-        """Arrays whose first axes are `axes`; their others are whole."""
-
-        def leaf_placed(leaf: Any) -> jax.ShapeDtypeStruct:
-            names = (*axes, *(None,) * leaf.ndim)[: leaf.ndim]
-            layout = sharding(mesh, names, leaf.shape)
-            return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
-
-        return jax.tree.map(leaf_placed, tree)
-
-    def cache(rows: tuple[int, ...], slots: int) -> Any:
-        return jax.eval_shape(lambda: empty_cache(config, rows, slots, config.dtype))
-
     weights = abstract_params(config.replace(param_dtype=config.dtype))
-    params = jax.tree.map(placed, weights, logical_axes(config))
-    num_layers, row_axes = config.num_layers, ("batch", "kv_heads")
+    params = _params(mesh, weights, logical_axes(config))
+    with jax.set_mesh(mesh):
+        return {
+            "prefill": _lower_prefill(params, config, mesh, sizes),
+            "step": _lower_step(params, config, mesh, sizes),
+        }
 
-    # ---- Prefill -----------------------------------------------------------------------------
-    packed_rows = mesh.shape["data"] * mesh.shape["fsdp"]
-    along = jax.ShapeDtypeStruct((packed_rows, sizes.row_length), jnp.int32)
-    picks = jax.ShapeDtypeStruct((packed_rows, sizes.num_items), jnp.int32)
-    packed = placed(PackedRows(along, along, along, picks), ("batch",))
-    one_number = placed(jax.ShapeDtypeStruct((), jnp.int32), ())
-    prefix = pool = None
+
+def _lower_prefill(
+    params: Params, config: ModelConfig, mesh: Mesh, sizes: ProgramSizes
+) -> jax.stages.Lowered:
+    rows = mesh.shape["data"] * mesh.shape["fsdp"]
+    along = jax.ShapeDtypeStruct((rows, sizes.row_length), jnp.int32)
+    picks = jax.ShapeDtypeStruct((rows, sizes.num_items), jnp.int32)
+    prefix = None
     if sizes.prefix_slots:
-        stacked = (jax.ShapeDtypeStruct((num_layers, *leaf.shape), leaf.dtype)
-                   for leaf in cache((), sizes.prefix_slots)[0])  # fmt: skip
-        keys, values = placed(tuple(stacked), ("layers", "kv_heads"))
-        prefix = Prefix(keys, values, one_number)
+        layers = _cache(config, (config.num_layers,), sizes.prefix_slots)
+        keys_and_values = _placed(mesh, layers[0], "layers", "kv_heads")
+        prefix = Prefix(*keys_and_values, _number(mesh))
+    return prefill.lower(
+        params,
+        config,
+        _placed(mesh, PackedRows(along, along, along, picks), "batch"),
+        prefix,
+        None,
+        reach=sizes.reach,
+        cache_dtype=config.dtype,
+        vocab_size=config.vocab_size,
+    )
 
-    # ---- Step --------------------------------------------------------------------------------
-    slots = jax.eval_shape(
-        lambda: empty_slots(
+
+def _lower_step(
+    params: Params, config: ModelConfig, mesh: Mesh, sizes: ProgramSizes
+) -> jax.stages.Lowered:
+    def empty() -> Slots:
+        return empty_slots(
             config,
             rows=sizes.rows,
             prompt_slots=sizes.prompt_slots,
@@ -99,41 +102,52 @@ def lower_programs(
             cache_dtype=config.dtype,
             sampling=None,
         )
-    )
-    cursor = slots.cursor
-    caches = placed((slots.prompts, slots.generated), row_axes)
-    slots = placed(slots._replace(prompts=[], generated=[], cursor=None), ("batch",))
-    slots = slots._replace(prompts=caches[0], generated=caches[1], cursor=placed(cursor, ()))
-    layer_axes = jax.tree.map(lambda axes: axes[1:], logical_axes(config)["blocks"],
-                              is_leaf=lambda node: isinstance(node, tuple))  # fmt: skip
-    one_layer = jax.tree.map(
-        lambda leaf, axes: placed(jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), axes),
-        weights["blocks"],
-        layer_axes,
-    )
-    step_params = {**params, "blocks": [one_layer] * num_layers}
 
-    with jax.set_mesh(mesh):
-        if sizes.prefix_slots:
-            pool = placed(cache((), pool_slots(config, 2 * sizes.prefix_slots)), ("kv_heads",))
-        return {
-            "prefill": prefill.lower(
-                params,
-                config,
-                packed,
-                prefix,
-                None,
-                reach=sizes.reach,
-                cache_dtype=config.dtype,
-                vocab_size=config.vocab_size,
-            ),
-            "step": decode.lower(
-                step_params,
-                config,
-                slots,
-                pool,
-                one_number,
-                one_number,
-                vocab_size=config.vocab_size,
-            ),
-        }
+    slots = jax.eval_shape(empty)
+    prompts, generated = _placed(mesh, (slots.prompts, slots.generated), "batch", "kv_heads")
+    slots = _placed(mesh, slots._replace(prompts=[], generated=[]), "batch")
+    pool = None
+    if sizes.prefix_slots:
+        pool_size = pool_slots(config, 2 * sizes.prefix_slots)
+        pool = _placed(mesh, _cache(config, (), pool_size), "kv_heads")
+    return decode.lower(
+        {**params, "blocks": [_one_layer(mesh, params["blocks"])] * config.num_layers},
+        config,
+        slots._replace(prompts=prompts, generated=generated),
+        pool,
+        _number(mesh),
+        _number(mesh),
+        min_steps=8,
+        vocab_size=config.vocab_size,
+    )
+
+
+def _params(mesh: Mesh, weights: Params, axes: Params) -> Params:
+    return jax.tree.map(lambda leaf, names: _placed(mesh, leaf, *names), weights, axes)
+
+
+def _one_layer(mesh: Mesh, blocks: Params) -> Params:
+    def unstacked(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+        layout = NamedSharding(mesh, PartitionSpec(*leaf.sharding.spec[1:]))
+        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, sharding=layout)
+
+    return jax.tree.map(unstacked, blocks)
+
+
+def _cache(config: ModelConfig, rows: tuple[int, ...], slots: int) -> KeyValues:
+    return jax.eval_shape(lambda: empty_cache(config, rows, slots, config.dtype))
+
+
+def _number(mesh: Mesh) -> jax.ShapeDtypeStruct:
+    return _placed(mesh, jax.ShapeDtypeStruct((), jnp.int32))
+
+
+def _placed(mesh: Mesh, tree: Any, *axes: str | None) -> Any:
+    """Every array of a tree on the mesh; its first axes are `axes`, as far as it has so many."""
+
+    def place(leaf: Any) -> jax.ShapeDtypeStruct:
+        names = (*axes, *(None,) * leaf.ndim)[: leaf.ndim]
+        layout = sharding(mesh, names, leaf.shape)
+        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
+
+    return jax.tree.map(place, tree)

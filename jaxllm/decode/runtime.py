@@ -31,6 +31,10 @@ _HOST_SHARE, _DEVICE_SHARE = 0.25, 0.6
 # Two CPU cores multiply more rows than that no faster a row, and fewer are less idle at the end.
 _ROWS = {"cpu": 64}
 
+# An accelerator waits while the host looks at what is done and refills rows; those that end between
+# two looks are idle for a few steps.
+_MIN_STEPS = {"cpu": 1}
+
 # A row of a packed prefill holds at most one item for so many of its tokens.
 _TOKENS_PER_ITEM = 16
 
@@ -97,6 +101,7 @@ class Runtime:
             takes a share of the memory that is free now.
         max_rows: the most of them; None takes what suits the device.
         row_length: tokens of a packed row.
+        min_steps: decode steps between two refills, at least; None takes what suits the device.
     """
 
     def __init__(
@@ -109,6 +114,7 @@ class Runtime:
         cache_bytes: int | None,
         max_rows: int | None,
         row_length: int,
+        min_steps: int | None,
     ) -> None:
         self.config, self.vocab_size = config, vocab_size
         self.mesh = None if mesh is None or mesh.size == 1 else mesh
@@ -119,6 +125,7 @@ class Runtime:
             cache_bytes = min(gather(_share_of_memory())) * jax.process_count()
         self.cache_bytes = cache_bytes
         self.max_rows = max_rows or _ROWS.get(jax.default_backend(), 256)
+        self.min_steps = min_steps or _MIN_STEPS.get(jax.default_backend(), 8)
         self.row_length = min(row_length, size_bucket(config.max_positions))
         self.max_items = max(1, self.row_length // _TOKENS_PER_ITEM)
         self.batch_splits = (

@@ -204,7 +204,9 @@ def prefix_of(pool: KeyValues, start: jax.Array, length: jax.Array, size: int) -
     )
 
 
-@functools.partial(jax.jit, static_argnames=("config", "vocab_size"), donate_argnames=("slots",))
+@functools.partial(
+    jax.jit, static_argnames=("config", "min_steps", "vocab_size"), donate_argnames=("slots",)
+)
 def decode(
     params: Params,
     config: ModelConfig,
@@ -213,14 +215,21 @@ def decode(
     max_steps: jax.Array,
     wanted_free: jax.Array,
     *,
+    min_steps: int,
     vocab_size: int,
 ) -> tuple[Slots, jax.Array]:
-    """Steps, and how many: until `wanted_free` rows are free, or `max_steps` are done."""
+    """Steps, and how many: until `wanted_free` rows are free, or `max_steps` are done.
+
+    At least `min_steps` are, unless all rows are free before.
+    """
 
     def goes_on(carry: tuple[Slots, jax.Array]) -> jax.Array:
         slots, steps = carry
-        free = jnp.sum(slots.done_B)
-        return (free < jnp.minimum(wanted_free, slots.done_B.shape[0])) & (steps < max_steps)
+        free, rows = jnp.sum(slots.done_B), slots.done_B.shape[0]
+        is_early = free < jnp.minimum(wanted_free, rows)
+        if min_steps > 1:
+            is_early |= (steps < min_steps) & (free < rows)
+        return is_early & (steps < max_steps)
 
     def step(carry: tuple[Slots, jax.Array]) -> tuple[Slots, jax.Array]:
         slots, steps = carry

@@ -3,6 +3,11 @@
 from __future__ import annotations
 
 import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -46,9 +51,9 @@ def _packed(kv_heads, length, *, rows=2, prefix_slots=48, dtype="float32"):
 
 
 @pytest.mark.parametrize(
-    "kv_heads, length, dtype", [(2, 80, "float32"), (4, 256, "float32"), (1, 256, "bfloat16")]
+    "kv_heads, length, dtype, has_prefix",
+    [(2, 80, "float32", True), (4, 256, "float32", False), (1, 256, "bfloat16", True)],
 )
-@pytest.mark.parametrize("has_prefix", [False, True])
 def test_packed_splash_equals_xla(tiny_config, kv_heads, length, dtype, has_prefix):
     arrays, prefix = _packed(kv_heads, length, dtype=dtype)
     prefix = prefix if has_prefix else None
@@ -104,7 +109,7 @@ def test_a_step_through_splash_equals_xla(tiny_config, kv_heads):
     assert np.all(np.isfinite(found))
 
 
-@pytest.mark.parametrize("kv_heads", [2, 1])
+@pytest.mark.parametrize("kv_heads", [2, pytest.param(1, marks=pytest.mark.slow)])
 def test_kernels_on_a_mesh_equal_one_device(tiny_config, kv_heads):
     """Also where the key heads do not divide over `tensor`."""
     config = tiny_config.replace(attention="splash")
@@ -114,56 +119,103 @@ def test_kernels_on_a_mesh_equal_one_device(tiny_config, kv_heads):
         packed = packed_attention(config, *arrays, prefix, reach=128)
         return packed, step_attention(config, *step)
 
-    wanted = jax.jit(functools.partial(both))(arrays, prefix, _step(kv_heads))
+    wanted = jax.jit(both)(arrays, prefix, _step(kv_heads))
     with jax.set_mesh(make_mesh(MeshShape(data=2, fsdp=2, tensor=2))):
         found = jax.jit(both)(arrays, prefix, _step(kv_heads))
     for one, other in zip(found, wanted, strict=True):
         np.testing.assert_allclose(one, other, atol=_TOLERANCE["float32"])
 
 
-@pytest.fixture(scope="module")
-def requests():
-    """Two groups that share a beginning, and some that share nothing: more than there are rows."""
+def _requests(count, beginnings):
+    """Requests that begin with one of these many shared tokens, by turns."""
     rng = np.random.default_rng(0)
-    beginnings = [rng.integers(3, 380, length).tolist() for length in (70, 40, 0)]
+    shared = [rng.integers(3, 380, length).tolist() for length in beginnings]
     return [
         Request(
             id=str(index),
-            prompt_ids=(*beginnings[index % 3], *rng.integers(3, 380, 3 + index).tolist()),
-            max_new_tokens=1 + index % 7,
+            prompt_ids=(*shared[index % len(shared)], *rng.integers(3, 380, 3 + index).tolist()),
+            max_new_tokens=2 + index % 7,
             ignore_eos=True,
         )
-        for index in range(12)
+        for index in range(count)
     ]
 
 
-def _answers_and_scores(engine, requests):
-    answers = engine.generate(requests)
-    asked = [
-        ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=a.token_ids)
-        for r, a in zip(requests, answers, strict=True)
+def test_the_engine_answers_the_same_through_splash(tiny_config, tiny_params, tiny_tokenizer):
+    requests = _requests(6, [40])
+    backends = ("splash", "xla")
+    engines = [
+        Engine(tiny_params, tiny_config.replace(attention=name), tiny_tokenizer, max_rows=4)
+        for name in backends
     ]
-    return answers, engine.score(asked)
-
-
-@pytest.mark.parametrize("shape", [None, *[
-    pytest.param(shape, marks=pytest.mark.slow) for shape in ((8, 1, 1), (1, 2, 4), (2, 2, 2))
-]])  # fmt: skip
-def test_the_engine_answers_the_same_through_splash(
-    tiny_config, tiny_params, tiny_tokenizer, requests, shape
-):
-    reference = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=8)
-    params, mesh = tiny_params, None
-    if shape is not None:
-        mesh = make_mesh(MeshShape(data=shape[0], fsdp=shape[1], tensor=shape[2]))
-        layout = shardings(mesh, logical_axes(tiny_config), abstract_params(tiny_config))
-        params = jax.tree.map(jax.device_put, tiny_params, layout)
-    config = tiny_config.replace(attention="splash")
-    engine = Engine(params, config, tiny_tokenizer, mesh=mesh, max_rows=8)
-    found, wanted = (_answers_and_scores(one, requests) for one in (engine, reference))
-    for answer, expected in zip(found[0], wanted[0], strict=True):
+    for answer, expected in zip(*(engine.generate(requests) for engine in engines), strict=True):
         assert answer.token_ids == expected.token_ids
         assert answer.logprob == pytest.approx(expected.logprob, abs=1e-3)
-    for score, expected in zip(found[1], wanted[1], strict=True):
+    assert engines[0].stats.prefix_tokens == 40
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("shape", [(8, 1, 1), (1, 2, 4), (2, 2, 2)])
+def test_a_mesh_answers_the_same_through_splash(tiny_config, tiny_params, tiny_tokenizer, shape):
+    """More requests than rows; two key heads over `tensor` of 1, 4 and 2."""
+    requests = _requests(21, [90, 70, 0])
+    mesh = make_mesh(MeshShape(data=shape[0], fsdp=shape[1], tensor=shape[2]))
+    layout = shardings(mesh, logical_axes(tiny_config), abstract_params(tiny_config))
+    params = jax.tree.map(jax.device_put, tiny_params, layout)
+    config = tiny_config.replace(attention="splash")
+    alone = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=8)
+    together = Engine(params, config, tiny_tokenizer, mesh=mesh, max_rows=8)
+    wanted = alone.generate(requests)
+    for answer, expected in zip(together.generate(requests), wanted, strict=True):
+        assert answer.token_ids == expected.token_ids
+        assert answer.logprob == pytest.approx(expected.logprob, abs=1e-3)
+    asked = [
+        ScoreRequest(id=r.id, prompt_ids=r.prompt_ids, continuation_ids=a.token_ids)
+        for r, a in zip(requests, wanted, strict=True)
+    ]
+    for score, expected in zip(together.score(asked), wanted, strict=True):
         assert score.logprob == pytest.approx(expected.logprob, abs=1e-3)
-    assert engine.stats.prefix_tokens == 2 * (70 + 40)
+
+
+# Compiled in a process of its own: libtpu reads its environment once, and prints.
+_COMPILE = """
+import json, sys
+from jax.experimental import topologies
+from jaxllm.decode.programs import ProgramSizes, lower_programs
+from jaxllm.models.config import ModelConfig
+from jaxllm.parallel.mesh import MeshShape, make_mesh
+
+topology = topologies.get_topology_desc(platform="tpu", topology_name="v5e:2x2")
+config = ModelConfig(
+    vocab_size=99584, hidden_size=2048, num_layers=3, num_heads=16, num_kv_heads=16, head_dim=128,
+    ffn_size=7168, max_positions=4096, dtype="bfloat16", attention=sys.argv[1],
+)
+mesh = make_mesh(MeshShape(data=2, tensor=2), devices=topology.devices)
+sizes = ProgramSizes(rows=64, prompt_slots=512, ring_slots=64, prefix_slots=1024)
+kernels = {}
+for name, lowered in lower_programs(config, mesh, sizes).items():
+    text = lowered.compile().as_text()
+    kernels[name] = text.count('custom_call_target="tpu_custom_call"')
+print(json.dumps(kernels))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(importlib.util.find_spec("libtpu") is None, reason="needs libtpu")
+@pytest.mark.parametrize("attention", ["auto", "xla"])
+def test_programs_compile_for_a_tpu_that_is_not_there(attention):
+    """llm-jp-3-1.8b's shape, three layers of it, on four v5e chips as data=2 tensor=2."""
+    environment = os.environ | {
+        "JAX_PLATFORMS": "cpu",
+        "TPU_SKIP_MDS_QUERY": "1",
+        "TPU_WORKER_HOSTNAMES": "localhost",
+        "ALLOW_MULTIPLE_LIBTPU_LOAD": "1",
+    }
+    command = [sys.executable, "-c", _COMPILE, attention]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    kernels = json.loads(done.stdout.splitlines()[-1])
+    # Prefill: the band and the prefix, in the scan over all layers but the last; the step: the
+    # pool, in every layer.
+    assert kernels == (
+        {"prefill": 2, "step": 3} if attention == "auto" else {"prefill": 0, "step": 0}
+    )

@@ -59,12 +59,12 @@ def _batch(config, rows=4, length=128):
 
 
 def test_logits(accelerator, cpu, tiny_config, tiny_params):
-    batch = _batch(tiny_config)
+    batch, config = _batch(tiny_config), tiny_config.replace(attention="xla")
 
     def logits(params):
         names = ("tokens", "positions", "segment_ids")
         return project_logits(
-            params, tiny_config, forward(params, tiny_config, *(batch[name] for name in names))
+            params, config, forward(params, config, *(batch[name] for name in names))
         )
 
     real = batch["segment_ids"] > 0
@@ -74,7 +74,8 @@ def test_logits(accelerator, cpu, tiny_config, tiny_params):
 
 def test_loss_and_gradients(accelerator, cpu, tiny_config, tiny_params):
     def loss(params):
-        total, weight, _ = sft_loss(params, tiny_config, _batch(tiny_config))
+        config = tiny_config.replace(attention="xla")
+        total, weight, _ = sft_loss(params, config, _batch(tiny_config))
         return total, weight
 
     compute = jax.value_and_grad(loss, has_aux=True)
@@ -88,14 +89,20 @@ def test_loss_and_gradients(accelerator, cpu, tiny_config, tiny_params):
     )
 
 
-@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
-def test_answers_and_scores(accelerator, cpu, tiny_config, tiny_params, tiny_tokenizer, dtype):
-    config = tiny_config.replace(dtype=dtype)
+@pytest.mark.parametrize("dtype, fused", [("float32", False), ("bfloat16", False),
+                                          ("bfloat16", True)])  # fmt: skip
+def test_answers_and_scores(
+    accelerator, cpu, tiny_config, tiny_params, tiny_tokenizer, dtype, fused
+):
+    """With XLA's attention, and with the kernel of this accelerator."""
+    config = tiny_config.replace(dtype=dtype, attention="xla")
+    kernel = {"tpu": "splash", "gpu": "cudnn"}.get(accelerator.platform, "xla")
     rng = np.random.default_rng(1)
+    beginning = rng.integers(3, 380, 90).tolist()
     requests = [
         Request(
             id=str(index),
-            prompt_ids=tuple(rng.integers(3, 380, 4 + 7 * index).tolist()),
+            prompt_ids=(*beginning, *rng.integers(3, 380, 4 + 7 * index).tolist()),
             max_new_tokens=12,
             ignore_eos=True,
         )
@@ -103,7 +110,9 @@ def test_answers_and_scores(accelerator, cpu, tiny_config, tiny_params, tiny_tok
     ]
 
     def engine(device):
-        return Engine(jax.device_put(tiny_params, device), config, tiny_tokenizer)
+        name = kernel if fused and device is accelerator else "xla"
+        params = jax.device_put(tiny_params, device)
+        return Engine(params, config.replace(attention=name), tiny_tokenizer)
 
     with jax.default_device(cpu):
         wanted = engine(cpu).generate(requests)
