@@ -78,8 +78,9 @@ def make_schedule(
 
     Groups with the longest answers go first. Within a group the longest prompts do, so that rows
     that are decoded together are of like length, and of each `together` of them the longest
-    answers, so that the last ones to be decoded are short. A row takes items in that order while
-    they fit, then others that fill its gap.
+    answers. The last ones are up to twice as many: rows stand idle when none wait, and then there
+    are enough short answers for those that end early. A row takes items in that order while they
+    fit, then others that fill its gap.
 
     Args:
         row_length: tokens of a row, a size of `size_bucket`; a longer item has a row of its own.
@@ -96,8 +97,9 @@ def make_schedule(
             for index in group.members
         ]
         items.sort(key=lambda item: (-item.own, item.index))
-        for start in range(0, len(items), together):
-            part = slice(start, start + together)
+        starts = range(0, max(1, len(items) - together), together)
+        for start in starts:
+            part = slice(start, None if start == starts[-1] else start + together)
             items[part] = sorted(items[part], key=lambda item: (-item.cap, item.index))
         rows = _packed(items, row_length, max_items)
         for start in range(0, len(rows), num_rows):
