@@ -13,7 +13,7 @@ import math
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import jax
@@ -37,24 +37,20 @@ from jaxllm.input.presence import describe_presence
 from jaxllm.input.provenance import check_same_order
 from jaxllm.input.report import describe_input, format_examples, format_input
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import Params, abstract_params, logical_axes, num_params
+from jaxllm.models.decoder import Params, num_params
 from jaxllm.models.int8 import quantize_blocks
 from jaxllm.models.lora import is_adapter
-from jaxllm.models.partition import combine, leaf_names, partition, unfrozen
+from jaxllm.models.partition import combine, leaf_names, partition
 from jaxllm.models.settings import model_config_from_settings
-from jaxllm.objectives.dpo import REFERENCE, DpoSettings, dpo_loss, share_sft_weights
-from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jaxllm.objectives.dpo import REFERENCE, DpoSettings
 from jaxllm.objectives.reference import Reference
-from jaxllm.objectives.sft import SftSettings, sft_loss
+from jaxllm.objectives.train_program import Objective, make_objective, make_train_program
 from jaxllm.objectives.train_state import (
     Batch,
-    Loss,
     State,
-    abstract_state,
     fresh_adapters,
     fresh_params,
     fresh_state,
-    make_train_step,
 )
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.progress import Progress
@@ -113,26 +109,18 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     _check_rows(config, mesh)
     if presence := describe_presence(config, data_dir=data_dir):
         _say(presence)
-    objective = _objective(config, tokenizer, data_dir, params, model_config, mesh)
-    mixture = objective.mixture
+    training = _training(config, tokenizer, data_dir, params, model_config, mesh)
+    mixture = training.mixture
     plan = mixture.plan
     _say(format_input(describe_input(mixture)))
     _say(format_examples(mixture.first_examples(_EXAMPLES_SHOWN), tokenizer))
 
     # ---- State ---------------------------------------------------------------------------------
-    settings = OptimizerSettings(**config.optimizer)
-    schedule = learning_rate(settings, plan.num_steps)
-    tunable = abstract_params(model_config)
-    if base is not None:
-        tunable, _ = partition(tunable, is_adapter)
-    is_trained = unfrozen(tunable, settings.freeze)
-    trained, frozen = partition(params, is_trained)
+    program = make_train_program(config, model_config, mesh, training.objective, plan.num_steps)
+    trained, frozen = partition(params, program.is_trained)
     _say(f"trained: {sum(leaf.size for leaf in jax.tree.leaves(trained)):,} parameters")
     del params
     with jax.set_mesh(mesh):
-        axes, _ = partition(logical_axes(model_config), is_trained)
-        optimizer = make_optimizer(settings, plan.num_steps, axes)
-        target = abstract_state(model_config, optimizer, mesh, is_trained)
         checkpoints = Checkpoints(
             folder / "checkpoints",
             model_config=model_config,
@@ -144,27 +132,17 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             best_metric=config.checkpoint.best_metric,
             best_mode=config.checkpoint.best_mode,
         )
-        start_step, extra, state, frozen = _resume(checkpoints, target, frozen, plan)
+        start_step, extra, state, frozen = _resume(checkpoints, program.target, frozen, plan)
         if state is None:
             # A step gives up the memory of the weights it trains, and a reference keeps its own.
-            start = jax.tree.map(jnp.copy, trained) if objective.beside else trained
-            state = fresh_state(start, optimizer, target)
+            start = jax.tree.map(jnp.copy, trained) if training.beside else trained
+            state = fresh_state(start, program.optimizer, program.target)
             del start
         del trained
 
         # ---- Step ------------------------------------------------------------------------------
-        step = make_train_step(
-            model_config,
-            optimizer,
-            objective.loss,
-            schedule,
-            target,
-            prepare=objective.prepare,
-            seed=config.seed,
-        )
-
         def train_step(state: State, frozen: Params, batch: Batch) -> tuple[State, Batch]:
-            return step(state, {**frozen, **objective.beside}, batch)
+            return program.step(state, {**frozen, **training.beside}, batch)
 
         # ---- Evaluators ------------------------------------------------------------------------
         preemption = Preemption()
@@ -176,7 +154,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             name=folder.name,
             source=os.fspath(folder),
             config=plain_dict(config),
-            reference=objective.reference,
+            reference=training.reference,
             preemption=preemption,
         )
         evaluators = make_evaluators(
@@ -192,8 +170,8 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             mode=config.checkpoint.best_mode,
             saved=extra.get("early_stopping"),
         )
-        if objective.reference is not None:
-            objective.reference.release()
+        if training.reference is not None:
+            training.reference.release()
 
         # ---- Loop ------------------------------------------------------------------------------
         tokens = extra.get("tokens", 0.0)
@@ -455,35 +433,32 @@ def _adapted(
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Objective:
-    """What `config.objective` trains on, and its loss.
+class _Training:
+    """What `config.objective` trains on.
 
-    `prepare` is `make_train_step`'s; `beside` are weights that the loss wants and that no model is
-    made of; `reference` is what a preference is measured against.
+    `beside` are weights that the loss wants and that no model is made of; `reference` is what a
+    preference is measured against.
     """
 
     mixture: Mixture
-    loss: Loss
-    prepare: Callable[[Batch], Batch] = lambda batch: batch
+    objective: Objective
     beside: Params = dataclasses.field(default_factory=dict)
     reference: Reference | None = None
 
 
-def _objective(
+def _training(
     config: ConfigDict,
     tokenizer: Tokenizer,
     data_dir: str,
     params: Params,
     model_config: ModelConfig,
     mesh: Mesh,
-) -> _Objective:
+) -> _Training:
     match config.objective:
         case "sft":
             mixture = read_mixture(config, tokenizer, data_dir=data_dir)
-            loss = functools.partial(
-                sft_loss, settings=SftSettings(**config.sft), loss_capacity=mixture.loss_capacity
-            )
-            return _Objective(mixture=mixture, loss=loss)
+            objective = make_objective(config, loss_capacity=mixture.loss_capacity)
+            return _Training(mixture=mixture, objective=objective)
         case "dpo":
             return _dpo(config, tokenizer, data_dir, params, model_config, mesh)
         case unknown:
@@ -497,7 +472,7 @@ def _dpo(
     params: Params,
     model_config: ModelConfig,
     mesh: Mesh,
-) -> _Objective:
+) -> _Training:
     """Preferences, with what their reference says of them: the weights of the start."""
     settings = DpoSettings(**config.dpo)
     mixture = read_mixture(config, tokenizer, data_dir=data_dir, pairs=True)
@@ -517,15 +492,11 @@ def _dpo(
         rows = config.input.rows // config.input.accumulation
         ask = functools.partial(reference.annotate, rows=rows, row_length=config.input.max_length)
         sources = tuple(map(ask, sources))
-    return _Objective(
+    return _Training(
         mixture=dataclasses.replace(mixture, plan=plan, sources=sources),
-        loss=functools.partial(
-            dpo_loss,
-            settings=settings,
-            pairs_per_row=max_pairs(plan),
-            loss_capacity=mixture.loss_capacity,
+        objective=make_objective(
+            config, loss_capacity=mixture.loss_capacity, pairs_per_row=max_pairs(plan)
         ),
-        prepare=share_sft_weights if settings.sft_weight else lambda batch: batch,
         beside={REFERENCE: weights} if settings.reference == "live" else {},
         reference=reference,
     )

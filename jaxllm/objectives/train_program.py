@@ -1,0 +1,106 @@
+"""What a config trains, without its weights or data: the loss, the state and the step.
+
+`jaxllm train` runs it; `jaxllm plan` compiles it for devices that are not here.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import jax
+import optax
+from jax.sharding import Mesh
+from ml_collections import ConfigDict
+
+from jaxllm.errors import UserError
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.decoder import Params, abstract_params, logical_axes
+from jaxllm.models.lora import is_adapter
+from jaxllm.models.partition import partition, unfrozen
+from jaxllm.objectives.dpo import DpoSettings, dpo_loss, share_sft_weights
+from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
+from jaxllm.objectives.sft import SftSettings, sft_loss
+from jaxllm.objectives.train_state import Batch, Loss, State, abstract_state, make_train_step
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Objective:
+    """A loss, and what has to see all micro-batches of a step before it (see `make_train_step`)."""
+
+    loss: Loss
+    prepare: Callable[[Batch], Batch] = lambda batch: batch
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrainProgram:
+    """A step and the state that it advances.
+
+    Attributes:
+      is_trained: whether a weight's dotted name is one of the state's; the others are frozen.
+      target: the state as `jax.ShapeDtypeStruct`s with shardings.
+      step: what `make_train_step` returns.
+    """
+
+    is_trained: Callable[[str], bool]
+    optimizer: optax.GradientTransformation
+    target: State
+    step: Callable[[State, Params, Batch], tuple[State, dict[str, jax.Array]]]
+
+
+def make_objective(
+    config: ConfigDict, *, loss_capacity: int | None, pairs_per_row: int = 0
+) -> Objective:
+    """The objective that `config.objective` names.
+
+    Args:
+        loss_capacity: the most positions of any row that carry loss; None: up to all of them.
+        pairs_per_row: the most preferences that a row holds; "dpo" alone has some.
+    """
+    match config.objective:
+        case "sft":
+            settings = SftSettings(**config.sft)
+            loss = functools.partial(sft_loss, settings=settings, loss_capacity=loss_capacity)
+            return Objective(loss=loss)
+        case "dpo":
+            preferences = DpoSettings(**config.dpo)
+            loss = functools.partial(
+                dpo_loss,
+                settings=preferences,
+                pairs_per_row=pairs_per_row,
+                loss_capacity=loss_capacity,
+            )
+            if preferences.sft_weight:
+                return Objective(loss=loss, prepare=share_sft_weights)
+            return Objective(loss=loss)
+        case unknown:
+            raise UserError(f"config.objective={unknown!r}: use sft or dpo")
+
+
+def make_train_program(
+    config: ConfigDict, model_config: ModelConfig, mesh: Mesh, objective: Objective, num_steps: int
+) -> TrainProgram:
+    """The state and the step of `config` on a mesh.
+
+    Raises:
+        UserError: weights that do not divide over the mesh, or `freeze` that leaves none to train.
+    """
+    settings = OptimizerSettings(**config.optimizer)
+    tunable = abstract_params(model_config)
+    if model_config.lora is not None:
+        tunable, _ = partition(tunable, is_adapter)
+    is_trained = unfrozen(tunable, settings.freeze)
+    axes, _ = partition(logical_axes(model_config), is_trained)
+    optimizer = make_optimizer(settings, num_steps, axes)
+    target = abstract_state(model_config, optimizer, mesh, is_trained)
+    step = make_train_step(
+        model_config,
+        optimizer,
+        objective.loss,
+        learning_rate(settings, num_steps),
+        target,
+        prepare=objective.prepare,
+        seed=config.seed,
+    )
+    return TrainProgram(is_trained=is_trained, optimizer=optimizer, target=target, step=step)
