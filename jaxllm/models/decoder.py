@@ -143,7 +143,7 @@ def init_params(config: ModelConfig, key: jax.Array) -> Params:
 @functools.lru_cache(maxsize=64)
 def abstract_params(config: ModelConfig) -> Params:
     """The tree of `init_params` as `jax.ShapeDtypeStruct`s; costs no memory at any size."""
-    return jax.eval_shape(functools.partial(init_params, config), jax.random.key(0))
+    return jax.eval_shape(lambda: init_params(config, jax.random.key(0)))
 
 
 @functools.lru_cache(maxsize=64)

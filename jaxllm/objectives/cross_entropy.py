@@ -11,8 +11,13 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-# Logits of one chunk are [B, C, V] in float32; this many of them at most, per call.
+from jaxllm.parallel.mesh import platform
+from jaxllm.parallel.rules import num_shards
+
+# Logits of one chunk are [B, C, V] in float32; this many of them at most, on each device. An
+# accelerator wants hundreds of positions for each time that it reads the kernel and its gradient.
 _MAX_CHUNK_LOGITS = 1 << 24
+_MAX_CHUNK_LOGITS_ON_ACCELERATORS = 1 << 26
 
 
 def trained_positions(weights_BT: jax.Array, capacity: int | None) -> jax.Array | None:
@@ -104,7 +109,9 @@ class _Form(NamedTuple):
 def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Array, ...]]:
     """The positions of a chunk, and arrays [B, T, ...] padded to whole chunks."""
     rows, length = arrays[0].shape[:2]
-    wanted = max(1, _MAX_CHUNK_LOGITS // (rows * kernel_DV.shape[1]))
+    logits = rows * kernel_DV.shape[1] / (num_shards("batch") * num_shards("vocab"))
+    most = _MAX_CHUNK_LOGITS if platform() == "cpu" else _MAX_CHUNK_LOGITS_ON_ACCELERATORS
+    wanted = max(1, int(most // logits))
     num_chunks = -(-length // min(wanted, length))
     chunk = -(-length // num_chunks)
     pad = num_chunks * chunk - length

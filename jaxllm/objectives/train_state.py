@@ -46,21 +46,21 @@ def abstract_state(
     """
     params = abstract_params(config)
     layout = shardings(mesh, logical_axes(config), params)
-    params, _ = partition(jax.tree.map(_with_sharding, params, layout), is_trained)
+    params, _ = partition(jax.tree.map(place, params, layout), is_trained)
     replicated = NamedSharding(mesh, PartitionSpec())
 
     def placed(moment: Any, weight: jax.ShapeDtypeStruct) -> Any:
         if _is_masked(moment):
             return moment
         layout = weight.sharding if moment.shape == weight.shape else replicated
-        return _with_sharding(moment, layout)
+        return place(moment, layout)
 
     opt_state = optax.tree_utils.tree_map_params(
         optimizer,
         placed,
         jax.eval_shape(optimizer.init, params),
         params,
-        transform_non_params=lambda leaf: _with_sharding(leaf, replicated),
+        transform_non_params=lambda leaf: place(leaf, replicated),
         is_leaf=_is_masked,
     )
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated)
@@ -166,5 +166,6 @@ def make_train_step(
     return jax.jit(step, out_shardings=(layout, None), donate_argnums=0)
 
 
-def _with_sharding(leaf: jax.ShapeDtypeStruct, layout: NamedSharding) -> jax.ShapeDtypeStruct:
+def place(leaf: jax.ShapeDtypeStruct, layout: NamedSharding) -> jax.ShapeDtypeStruct:
+    """The same abstract array, laid out."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)

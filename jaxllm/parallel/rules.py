@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jax.sharding import AbstractMesh, Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.errors import UserError
 
@@ -70,6 +70,12 @@ def shardings(mesh: Mesh, axes: Any, abstract: Any) -> Any:
     )  # fmt: skip
 
 
+def num_shards(axis: str) -> int:
+    """Over how many devices of the ambient mesh the dimensions `axis` are split."""
+    mesh = jax.sharding.get_abstract_mesh()
+    return 1 if mesh.empty else _size(mesh, RULES[axis])
+
+
 def constrain(array: jax.Array, *axes: str | None) -> jax.Array:
     """Pin an activation's layout inside jit; without an ambient mesh it is the identity."""
     mesh = jax.sharding.get_abstract_mesh()
@@ -78,7 +84,7 @@ def constrain(array: jax.Array, *axes: str | None) -> jax.Array:
     return jax.lax.with_sharding_constraint(array, partition_spec(axes))
 
 
-def _size(mesh: Mesh, target: str | tuple[str, ...] | None) -> int:
+def _size(mesh: Mesh | AbstractMesh, target: str | tuple[str, ...] | None) -> int:
     if target is None:
         return 1
     names = (target,) if isinstance(target, str) else target
