@@ -34,7 +34,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("decode", "objectives", "tasks"),
     ("chat",),
     ("annotation", "evaluators", "judging", "reporting"),
-    ("contamination", "sweeping"),
+    ("contamination", "sweeping", "planning"),
     (
         *("defaults", "recipes", "data_overlap", "data_requests"),
         *("judge_audit", "judge_files", "judge_pairwise"),

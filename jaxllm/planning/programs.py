@@ -1,0 +1,135 @@
+"""The programs of a config for devices that are not here: functions and abstract arguments.
+
+Shape suffixes: A micro-batches, B rows, T positions.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.sharding import Mesh, NamedSharding
+from ml_collections import ConfigDict
+
+from jaxllm.errors import UserError
+from jaxllm.input.mini_tokenizer import mini_tokenizer
+from jaxllm.models.config import ModelConfig
+from jaxllm.models.decoder import Params, abstract_params, logical_axes
+from jaxllm.models.lora import is_adapter
+from jaxllm.models.partition import partition
+from jaxllm.models.settings import NUMERICS, model_config_from_settings
+from jaxllm.objectives.dpo import REFERENCE
+from jaxllm.objectives.train_program import make_objective, make_train_program
+from jaxllm.objectives.train_state import Batch, State, place
+from jaxllm.parallel.rules import partition_spec, shardings
+from jaxllm.paths import resolve_data_dir
+from jaxllm.text.tokenizer import load_tokenizer
+from jaxllm.weights.architecture import find_architecture
+from jaxllm.weights.lora_targets import LoraSettings, lora_config
+
+# Where no data was read: pairs of a row are as many as fit in answers of this many tokens.
+_TOKENS_PER_PAIR = 256
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """What the programs of a run depend on in its data.
+
+    Attributes:
+      num_steps: optimizer steps; None where only the data could say.
+      loss_capacity: see `jaxllm.input.mixture.Mixture`.
+      pairs_per_row: the most preferences of a row.
+    """
+
+    num_steps: int | None
+    loss_capacity: int | None = None
+    pairs_per_row: int = 0
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class TrainCall:
+    """The train step and what it is called with, all abstract."""
+
+    step: Callable[..., Any]
+    state: State
+    frozen: Params
+    batch: Batch
+
+
+def planned_model(config: ConfigDict) -> ModelConfig:
+    """The model that `config` trains, without its weights.
+
+    Raises:
+        UserError: its sizes cannot be known here.
+    """
+    numerics = {name: config.model[name] for name in NUMERICS}
+    if config.init_from:
+        model = find_architecture(config.init_from).replace(**numerics)
+    else:
+        model = model_config_from_settings(config.model, vocab_size=_vocab_size(config))
+    lora = LoraSettings(**config.lora)
+    if not lora.rank:
+        return model
+    return model.replace(lora=lora_config(lora, model), kernels=lora.base)
+
+
+def facts_without_data(config: ConfigDict) -> DataFacts:
+    """What can be said of a run before its data is read; the programs then need no less memory."""
+    pairs = config.input.max_length // _TOKENS_PER_PAIR if config.objective == "dpo" else 0
+    return DataFacts(num_steps=config.steps or None, pairs_per_row=max(pairs, 1))
+
+
+def train_call(config: ConfigDict, model: ModelConfig, mesh: Mesh, facts: DataFacts) -> TrainCall:
+    """What `jaxllm train` would compile for `config` on `mesh`."""
+    objective = make_objective(
+        config, loss_capacity=facts.loss_capacity, pairs_per_row=facts.pairs_per_row
+    )
+    # The number of steps is a constant of the schedule: it changes no shape.
+    program = make_train_program(config, model, mesh, objective, facts.num_steps or 1000)
+    weights = placed_params(model, mesh)
+    _, frozen = partition(weights, program.is_trained)
+    if config.objective == "dpo" and config.dpo.reference == "live":
+        _, base = partition(weights, is_adapter)
+        frozen = {**frozen, REFERENCE: base}
+    return TrainCall(
+        step=program.step,
+        state=program.target,
+        frozen=frozen,
+        batch=abstract_batch(config, mesh),
+    )
+
+
+def placed_params(model: ModelConfig, mesh: Mesh) -> Params:
+    """All weights as `jax.ShapeDtypeStruct`s with shardings."""
+    params = abstract_params(model)
+    return jax.tree.map(place, params, shardings(mesh, logical_axes(model), params))
+
+
+def abstract_batch(config: ConfigDict, mesh: Mesh) -> Batch:
+    """The arrays [A, B, T] of a step."""
+    rows, accumulation = config.input.rows, config.input.accumulation
+    shape = (accumulation, rows // accumulation, config.input.max_length)
+    layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
+    dtypes = dict.fromkeys(("tokens", "targets", "segment_ids", "positions"), jnp.int32)
+    dtypes["loss_weights"] = jnp.float32
+    if config.objective == "dpo" and config.dpo.reference == "cached":
+        dtypes["reference_log_probs"] = jnp.float32
+    return {
+        name: jax.ShapeDtypeStruct(shape, dtype, sharding=layout) for name, dtype in dtypes.items()
+    }
+
+
+def _vocab_size(config: ConfigDict) -> int:
+    if config.model.zoo or "vocab_size" in config.model.architecture:
+        return 0  # not asked for
+    if config.tokenizer == "mini":
+        return load_tokenizer(mini_tokenizer(resolve_data_dir(config.data_dir))).vocab_size
+    if not config.tokenizer:
+        raise UserError(
+            "the size of the vocabulary is not known: set config.tokenizer, config.model.zoo or "
+            "config.model.architecture.vocab_size"
+        )
+    return load_tokenizer(config.tokenizer).vocab_size
