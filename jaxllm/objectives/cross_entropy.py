@@ -106,15 +106,20 @@ class _Form(NamedTuple):
         return probabilities - is_target
 
 
-def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Array, ...]]:
-    """The positions of a chunk, and arrays [B, T, ...] padded to whole chunks."""
-    rows, length = arrays[0].shape[:2]
-    logits = rows * kernel_DV.shape[1] / (num_shards("batch") * num_shards("vocab"))
+def chunk_size(rows: int, length: int, vocab_size: int) -> int:
+    """How many positions of each row are projected at once on the ambient mesh."""
+    logits = rows * vocab_size / (num_shards("batch") * num_shards("vocab"))
     most = _MAX_CHUNK_LOGITS if platform() == "cpu" else _MAX_CHUNK_LOGITS_ON_ACCELERATORS
     wanted = max(1, int(most // logits))
     num_chunks = -(-length // min(wanted, length))
-    chunk = -(-length // num_chunks)
-    pad = num_chunks * chunk - length
+    return -(-length // num_chunks)
+
+
+def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Array, ...]]:
+    """The positions of a chunk, and arrays [B, T, ...] padded to whole chunks."""
+    rows, length = arrays[0].shape[:2]
+    chunk = chunk_size(rows, length, kernel_DV.shape[1])
+    pad = -length % chunk
     if pad:
         arrays = tuple(
             jnp.pad(array, ((0, 0), (0, pad), *[(0, 0)] * (array.ndim - 2))) for array in arrays

@@ -1,8 +1,9 @@
 """What a compiled program sends between devices, read from its optimized HLO.
 
-A collective in the body of a loop counts as often as the loop turns. Bytes are those that one
-device sends in the best algorithm on a ring: (n - 1) / n of the whole array to gather or to scatter
-it, twice that to reduce it everywhere.
+A collective in the body of a loop counts as often as the loop turns. XLA:TPU spreads one that runs
+beside arithmetic over several fusions, which share its channel: it counts once. Bytes are those
+that one device sends in the best algorithm on a ring: (n - 1) / n of the whole array to gather or
+to scatter it, twice that to reduce it everywhere.
 """
 
 from __future__ import annotations
@@ -28,9 +29,13 @@ _OPERATION = re.compile(
 _CALLED = re.compile(r"(?:calls|body|to_apply|condition)=%?([\w.\-]+)")
 _BRANCHES = re.compile(r"branch_computations=\{([^}]*)\}")
 _TURNS = re.compile(r'"known_trip_count":\{"n":"(\d+)"\}')
+_CONDITION = re.compile(r" while\(.*condition=%?([\w.\-]+)")
+_LIMIT = re.compile(r"[su]32\[\](?:\{[^}]*\})? constant\((\d+)\)")
+_CHANNEL = re.compile(r"channel_id=(\d+)")
 _ARRAY = re.compile(r"\b(pred|bf16|[fsuc]\d+(?:e\w+)?)\[([\d,]*)\]")
 _LISTED = re.compile(r"replica_groups=\{(\{[\d,{} ]*\})\}")
 _IOTA = re.compile(r"replica_groups=\[([\d,]+)\]<=\[([\d,]+)\](?:T\(([\d,]+)\))?")
+_NAMED = re.compile(r"replica_groups=mesh\[([^\]]*)\](?:, device_ids=\(([\d,]*)\))? ?\{([^}]*)\}")
 _PAIRS = re.compile(r"source_target_pairs=\{(\{[\d,{} ]*\})\}")
 
 
@@ -65,20 +70,24 @@ def find_collectives(
     lines = _computations(hlo)
     turns = _turns(hlo, lines)
     found: dict[tuple[str, tuple[str, ...]], list[float]] = {}
+    seen: set[str] = set()
     for name, body in lines.items():
         for line in body:
             operation = _OPERATION.match(line)
             if operation is None or not turns[name]:
                 continue
+            if channel := _CHANNEL.search(line):
+                if channel[1] in seen:
+                    continue
+                seen.add(channel[1])
             kind = operation["kind"]
-            # XLA:TPU writes a reduce-scatter as a fused all-reduce whose result is cut.
-            if kind == "all-reduce" and name.startswith("all-reduce-scatter"):
-                kind = "reduce-scatter of a whole"
             group = _group(line, mesh_shape)
             size = _bytes(operation["shape"], is_start=operation["start"] is not None)
+            # XLA:TPU writes a reduce-scatter as a fused all-reduce whose result is cut.
+            if kind == "all-reduce" and name.startswith("all-reduce-scatter"):
+                kind, size = "reduce-scatter", size / len(group)
             sent = _sent(kind, size, len(group)) * turns[name]
-            key = kind.removesuffix(" of a whole"), _axes(group, mesh_shape)
-            total = found.setdefault(key, [0, 0.0, 0.0])
+            total = found.setdefault((kind, _axes(group, mesh_shape)), [0, 0.0, 0.0])
             total[0] += turns[name]
             total[1] += sent
             total[2] += _slow(sent, group, math.prod(mesh_shape.values()), num_slices)
@@ -107,7 +116,7 @@ def _turns(hlo: str, lines: Mapping[str, list[str]]) -> dict[str, int]:
     calls: dict[str, list[tuple[str, int]]] = collections.defaultdict(list)
     for name, body in lines.items():
         for line in body:
-            times = int(found[1]) if (found := _TURNS.search(line)) else 1
+            times = _loop_turns(line, lines)
             called = _CALLED.findall(line)
             for branches in _BRANCHES.findall(line):
                 called += re.findall(r"[\w.\-]+", branches)
@@ -123,6 +132,19 @@ def _turns(hlo: str, lines: Mapping[str, list[str]]) -> dict[str, int]:
     if entry:
         visit(entry[1], 1)
     return turns
+
+
+def _loop_turns(line: str, lines: Mapping[str, list[str]]) -> int:
+    """How often what a line calls is run: once, or as a loop's condition counts from 0."""
+    if told := _TURNS.search(line):
+        return int(told[1])
+    condition = _CONDITION.search(line)
+    limits = [
+        int(limit)
+        for inner in (lines.get(condition[1], []) if condition else [])
+        for limit in _LIMIT.findall(inner)
+    ]
+    return limits[0] if len(limits) == 1 else 1
 
 
 def _bytes(shape: str, *, is_start: bool) -> float:
@@ -151,12 +173,33 @@ def _group(line: str, mesh_shape: Mapping[str, int]) -> tuple[int, ...]:
         assert dims is not None
         ids = np.arange(math.prod(dims)).reshape(dims)
         return tuple((ids if order is None else ids.transpose(order)).reshape(sizes)[0].tolist())
+    if named := _NAMED.search(line):
+        return _named_group(*named.groups())
     listed = _LISTED.search(line) or _PAIRS.search(line)
     if listed:
         groups = [tuple(map(int, one.split(","))) for one in re.findall(r"\{([\d,]+)\}", listed[1])]
         moving = [group for group in groups if len(set(group)) > 1]
         return (moving or groups)[0]
     return tuple(range(math.prod(mesh_shape.values())))
+
+
+def _named_group(axes: str, order: str | None, along: str) -> tuple[int, ...]:
+    """The first group of `mesh['x'=4,'y'=2] {'x'}`; `'x':(2)2` is a part of x, after 2 others."""
+    sizes = {name: int(size) for name, size in re.findall(r"'([^']+)'=(\d+)", axes)}
+    ids = np.arange(math.prod(sizes.values()))
+    if order:
+        ids = ids[[int(number) for number in order.split(",")]]
+    shape: list[int] = []
+    moves: list[bool] = []
+    parts = dict(re.findall(r"'([^']+)'(?::\((\d+)\))?", along))
+    lengths = dict(re.findall(r"'([^']+)':\(\d+\)(\d+)", along))
+    for name, size in sizes.items():
+        before = int(parts.get(name) or 1)
+        length = int(lengths.get(name, size))
+        shape += [before, length, size // before // length]
+        moves += [False, name in parts, False]
+    place = tuple(slice(None) if moving else 0 for moving in moves)
+    return tuple(ids.reshape(shape)[place].reshape(-1).tolist())
 
 
 def _axes(group: tuple[int, ...], mesh_shape: Mapping[str, int]) -> tuple[str, ...]:

@@ -16,6 +16,8 @@ from ml_collections import ConfigDict
 
 from jaxllm.errors import UserError
 from jaxllm.input.mini_tokenizer import mini_tokenizer
+from jaxllm.input.mixture import read_mixture
+from jaxllm.input.preferences import max_pairs
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes
 from jaxllm.models.lora import is_adapter
@@ -26,7 +28,7 @@ from jaxllm.objectives.train_program import make_objective, make_train_program
 from jaxllm.objectives.train_state import Batch, State, place
 from jaxllm.parallel.rules import partition_spec, shardings
 from jaxllm.paths import resolve_data_dir
-from jaxllm.text.tokenizer import load_tokenizer
+from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
 from jaxllm.weights.architecture import find_architecture
 from jaxllm.weights.lora_targets import LoraSettings, lora_config
 
@@ -76,10 +78,22 @@ def planned_model(config: ConfigDict) -> ModelConfig:
     return model.replace(lora=lora_config(lora, model), kernels=lora.base)
 
 
-def facts_without_data(config: ConfigDict) -> DataFacts:
-    """What can be said of a run before its data is read; the programs then need no less memory."""
-    pairs = config.input.max_length // _TOKENS_PER_PAIR if config.objective == "dpo" else 0
-    return DataFacts(num_steps=config.steps or None, pairs_per_row=max(pairs, 1))
+def read_facts(config: ConfigDict, *, from_data: bool) -> DataFacts:
+    """What the data says of a run, or what can be said without it.
+
+    Without it every position is taken to carry loss: the programs then need no less.
+    """
+    pairs = config.objective == "dpo"
+    if not from_data:
+        most = max(1, config.input.max_length // _TOKENS_PER_PAIR)
+        return DataFacts(num_steps=config.steps or None, pairs_per_row=most if pairs else 0)
+    data_dir = resolve_data_dir(config.data_dir)
+    mixture = read_mixture(config, _tokenizer(config), data_dir=data_dir, pairs=pairs)
+    return DataFacts(
+        num_steps=mixture.plan.num_steps,
+        loss_capacity=mixture.loss_capacity,
+        pairs_per_row=max_pairs(mixture.plan) if pairs else 0,
+    )
 
 
 def train_call(config: ConfigDict, model: ModelConfig, mesh: Mesh, facts: DataFacts) -> TrainCall:
@@ -125,11 +139,15 @@ def abstract_batch(config: ConfigDict, mesh: Mesh) -> Batch:
 def _vocab_size(config: ConfigDict) -> int:
     if config.model.zoo or "vocab_size" in config.model.architecture:
         return 0  # not asked for
+    return _tokenizer(config).vocab_size
+
+
+def _tokenizer(config: ConfigDict) -> Tokenizer:
     if config.tokenizer == "mini":
-        return load_tokenizer(mini_tokenizer(resolve_data_dir(config.data_dir))).vocab_size
-    if not config.tokenizer:
-        raise UserError(
-            "the size of the vocabulary is not known: set config.tokenizer, config.model.zoo or "
-            "config.model.architecture.vocab_size"
-        )
-    return load_tokenizer(config.tokenizer).vocab_size
+        return load_tokenizer(mini_tokenizer(resolve_data_dir(config.data_dir)))
+    if config.tokenizer or config.init_from:
+        return load_tokenizer(config.tokenizer or config.init_from)
+    raise UserError(
+        "config.tokenizer is empty and there is no config.init_from to take one from: name a "
+        "tokenizer file or folder"
+    )

@@ -1,0 +1,110 @@
+"""Which single change would make a config fit: each is tried by compiling."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+from ml_collections import ConfigDict
+
+from jaxllm.overrides import apply_overrides
+from jaxllm.planning.process import Job, run_trial
+from jaxllm.planning.topology import Topology, larger
+from jaxllm.planning.trial import Trial
+
+_GIB = 2**30
+_MORE_REMAT = {"none": ("dots", "full"), "dots": ("full",), "full": ()}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """A change, and what came of it.
+
+    Attributes:
+      flags: of the command line, that make the change.
+      gib: that a chip needs then; where nothing was compiled, for what lies there between steps.
+      fits: whether that is there.
+    """
+
+    flags: str
+    gib: float
+    fits: bool
+
+    def __str__(self) -> str:
+        """As `--config.model.remat=full: fits, 11.2 GiB`."""
+        return f"{self.flags}: {'fits, ' if self.fits else 'not enough, '}{self.gib:.1f} GiB"
+
+
+def find_advice(
+    config: ConfigDict,
+    trial: Trial,
+    topology: Topology,
+    job: Job,
+    say: Callable[[str], None],
+) -> list[Attempt]:
+    """What was tried: single changes first, the cheapest ones first, then larger slices.
+
+    It ends with the first change that fits; larger slices are tried where there is none.
+    """
+    tried: list[Attempt] = []
+    for overrides in single_changes(config, trial.mesh, topology.num_slices):
+        flags = " ".join(f"--config.{override}" for override in overrides)
+        say(f"trying {flags}")
+        changed = config.copy_and_resolve_references()
+        apply_overrides(changed, overrides)
+        tried.append(_attempt(flags, run_trial(changed, job), topology))
+        if tried[-1].fits:
+            return tried
+    for wider in larger(topology):
+        flags = f"--topology={wider.name}"
+        changed = config.copy_and_resolve_references()
+        apply_overrides(changed, _widest(topology.num_slices))
+        counted = run_trial(changed, dataclasses.replace(job, topology=wider.name, compiles=False))
+        # What a compiler shares is seldom less than the whole of our count.
+        if counted.memory.total * wider.chip.devices > wider.chip.hbm_gib * _GIB:
+            continue
+        say(f"trying {flags}")
+        compiled = run_trial(changed, dataclasses.replace(job, topology=wider.name))
+        tried.append(_attempt(flags, compiled, wider))
+        if tried[-1].fits:
+            break
+    return tried
+
+
+def single_changes(
+    config: ConfigDict, mesh: dict[str, int], num_slices: int
+) -> list[tuple[str, ...]]:
+    """Overrides that each save memory; those that cost precision come last."""
+    changes: list[tuple[str, ...]] = []
+    changes += [(f"model.remat={policy}",) for policy in _MORE_REMAT[config.model.remat]]
+    rows, accumulation = config.input.rows, config.input.accumulation
+    smallest = rows // (mesh["data"] * mesh["fsdp"])  # one row a device
+    if smallest > accumulation:
+        changes.append((f"input.accumulation={smallest}",))
+    devices = mesh["data"] * mesh["fsdp"] * mesh["tensor"]
+    if mesh["fsdp"] < devices // num_slices and rows % (devices * accumulation) == 0:
+        changes.append(_widest(num_slices))
+    if config.optimizer.name != "adafactor" and config.optimizer.moment_dtype != "bfloat16":
+        changes.append(("optimizer.moment_dtype=bfloat16",))
+    if config.model.param_dtype == "float32":
+        changes.append(("model.param_dtype=bfloat16",))
+    return changes
+
+
+def _widest(num_slices: int) -> tuple[str, ...]:
+    """Weights split over all devices of a slice."""
+    return (f"mesh.data={num_slices}", "mesh.fsdp=-1", "mesh.tensor=1")
+
+
+def _attempt(flags: str, trial: Trial, topology: Topology) -> Attempt:
+    used = trial.memory.state if trial.step is None else trial.step.peak
+    return Attempt(
+        flags=flags,
+        gib=used * topology.chip.devices / _GIB,
+        fits=trial.step is not None and trial.step.fits,
+    )
+
+
+def advice_lines(tried: Sequence[Attempt]) -> list[str]:
+    """The changes that fit, or all that do not."""
+    return [str(attempt) for attempt in tried if attempt.fits] or [str(one) for one in tried]

@@ -1,0 +1,51 @@
+"""The programs of evaluators that decode: the engine's, with rows that fit beside a train state."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax.sharding import Mesh
+
+from jaxllm.decode.programs import ProgramSizes, lower_programs
+from jaxllm.models.config import ModelConfig
+from jaxllm.planning.compiled import compile_program
+from jaxllm.planning.memory import Memory, device_bytes
+from jaxllm.planning.programs import placed_params
+from jaxllm.planning.topology import Topology
+from jaxllm.planning.trial import Evaluation
+
+# A four-shot question of llm-jp-eval: what all share, what is its own, and the answer.
+_PREFIX, _PROMPT, _ANSWER = 1024, 512, 256
+# As the engine chooses (see `jaxllm.decode.runtime`): rows at most, and of free memory the share.
+_MOST_ROWS, _SHARE = 256, 0.6
+
+
+def compile_evaluation(
+    model: ModelConfig, mesh: Mesh, memory: Memory, topology: Topology
+) -> Evaluation:
+    """The engine's prefill and decode step, with as many rows as it would take."""
+    plain = model.replace(lora=None, kernels="float", param_dtype=model.dtype)
+    params = placed_params(plain, mesh)
+    weights, layers = device_bytes(params), device_bytes(params["blocks"])
+    longest = plain.max_positions
+    prefix, prompt, answer = (
+        min(size, longest // part) for size, part in ((_PREFIX, 2), (_PROMPT, 4), (_ANSWER, 4))
+    )
+    heads_split = mesh.shape["tensor"] if plain.num_kv_heads % mesh.shape["tensor"] == 0 else 1
+    per_key = 2 * plain.num_layers * plain.num_kv_heads * plain.head_dim // heads_split
+    per_key *= jnp.dtype(plain.dtype).itemsize
+    room = topology.chip.hbm_gib * 2**30 / topology.chip.devices
+    free = max(0.0, room - memory.state - weights - layers) * _SHARE
+    splits = mesh.shape["data"] * mesh.shape["fsdp"]
+    rows = max(1, min(_MOST_ROWS // splits, int(free / (per_key * (prompt + answer)))))
+    sizes = ProgramSizes(
+        rows=rows * splits, prompt_slots=prompt, ring_slots=answer, prefix_slots=prefix
+    )
+    return Evaluation(
+        rows=sizes.rows,
+        cache=per_key * (rows * (prompt + answer) + 2 * prefix),
+        second_copy=layers,
+        programs={
+            name: compile_program(lowered, mesh, topology.num_slices)
+            for name, lowered in lower_programs(plain, mesh, sizes).items()
+        },
+    )
