@@ -21,10 +21,10 @@ _EXPORTS = {
     "load_model": "jaxllm.weights.load",
 }
 # Verb modules that are functions too: `jaxllm.train(config, workdir)` (see jaxllm/verb.py).
-_VERBS = ("train", "evaluate", "generate", "convert", "score", "report", "sweep")
+_VERBS = ("train", "evaluate", "generate", "convert", "score", "report", "sweep", "plan")
 
 __all__ = ["Engine", "__version__", "convert", "evaluate", "generate", "load_model"]
-__all__ += ["report", "score", "sweep", "train"]
+__all__ += ["plan", "report", "score", "sweep", "train"]
 
 
 def __getattr__(name: str) -> Any:

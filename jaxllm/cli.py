@@ -27,6 +27,7 @@ VERBS = {
     "report": "compare results: tables, confidence intervals, an HTML page",
     "annotate": "let people rate answers in a local web app",
     "launch": "start a verb in several processes, and again when one dies",
+    "plan": "compile a config for TPUs that are not here: does it fit, how long will it take",
     "bench": "measure the speed of training, decoding and metrics on this machine",
     "demo": "the whole story on a small model: data, training, evaluation, report",
 }

@@ -96,7 +96,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     add_config_flags(parser)
     parser.add_argument(
-        "--topology", required=True, help="of one slice: v5e:4x4, v5p:2x2x4, or v5p-32"
+        "--topology",
+        default="",
+        help="of one slice: v5e:4x4, v5p:2x2x4, or v5p-32 (config.topology, where it has one)",
     )
     parser.add_argument("--num_slices", type=int, default=1, help="how many slices")
     parser.add_argument(
@@ -126,9 +128,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     args, unknown = parser.parse_known_args(argv)
     progress = Console(stderr=True, highlight=False)
+    config = config_from_args(args, unknown)
     record = plan(
-        config_from_args(args, unknown),
-        args.topology,
+        config,
+        args.topology or config.get("topology", ""),
         num_slices=args.num_slices,
         read_data=args.read_data,
         evaluation=not args.no_evaluation,

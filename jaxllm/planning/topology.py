@@ -58,6 +58,8 @@ def parse_topology(text: str, num_slices: int = 1) -> Topology:
     Raises:
         UserError: there is none; the message lists those of the chip.
     """
+    if not text:
+        raise UserError("name the slice: --topology=v5e:4x4, v5p:2x2x4 or v5p-32")
     if num_slices < 1:
         raise UserError(f"--num_slices={num_slices}: use 1 or more")
     separator = ":" if ":" in text else "-"

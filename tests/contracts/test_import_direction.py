@@ -21,7 +21,7 @@ pytestmark = pytest.mark.smoke
 _PACKAGE = Path(jaxllm.__file__).parent
 _VERBS = (
     *("train", "evaluate", "generate", "convert", "data", "score", "report", "bench", "demo"),
-    *("annotate", "judge", "launch", "sweep"),
+    *("annotate", "judge", "launch", "sweep", "plan"),
 )
 
 # From the ground up; a room may import every room of the tiers below its own.

@@ -47,7 +47,7 @@ def test_several_slices_are_counted_together():
         ("v5e", "v5e:1x1"),
         ("tpu7x-16", "tpu7x:2x2x4"),
         ("h100:8", "v4, v5e, v5p, v6e, tpu7x"),
-        ("", "v4, v5e, v5p, v6e, tpu7x"),
+        ("", "--topology=v5e:4x4"),
     ],
 )
 def test_a_wrong_name_is_told_the_right_ones(text, listed):
