@@ -57,8 +57,11 @@ def test_what_is_split_over_fsdp_is_there_once(config):
 def test_full_remat_keeps_what_enters_each_layer(config):
     config.model.remat = "full"
     full, work, _ = _memory(config, data=4)
-    entering = _LAYERS * (_ROWS // 4) * _LENGTH * _HIDDEN * 4
-    assert entering <= full.activations <= 1.5 * entering
+    config.model.architecture.num_layers = 2 * _LAYERS
+    deeper, _, _ = _memory(config, data=4)
+    entering = (_ROWS // 4) * _LENGTH * _HIDDEN * 4
+    assert deeper.activations - full.activations == _LAYERS * entering
+    config.model.architecture.num_layers = _LAYERS
     config.model.remat = "none"
     none, plain, _ = _memory(config, data=4)
     assert none.activations > 4 * full.activations
