@@ -44,7 +44,12 @@ from jaxllm.models.partition import combine, leaf_names, partition
 from jaxllm.models.settings import model_config_from_settings
 from jaxllm.objectives.dpo import REFERENCE, DpoSettings
 from jaxllm.objectives.reference import Reference
-from jaxllm.objectives.train_program import Objective, make_objective, make_train_program
+from jaxllm.objectives.train_program import (
+    Objective,
+    check_rows,
+    make_objective,
+    make_train_program,
+)
 from jaxllm.objectives.train_state import (
     Batch,
     State,
@@ -106,7 +111,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data and loss -------------------------------------------------------------------------
-    _check_rows(config, mesh)
+    check_rows(config, mesh)
     if presence := describe_presence(config, data_dir=data_dir):
         _say(presence)
     training = _training(config, tokenizer, data_dir, params, model_config, mesh)
@@ -522,18 +527,6 @@ def _resume(
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
-
-
-def _check_rows(config: ConfigDict, mesh: Mesh) -> None:
-    splits = mesh.shape["data"] * mesh.shape["fsdp"]
-    rows, accumulation = config.input.rows, config.input.accumulation
-    if rows % (splits * accumulation):
-        step = splits * accumulation
-        raise UserError(
-            f"config.input.rows={rows} does not divide over data x fsdp = {splits} devices and "
-            f"{accumulation} micro-batches: use a multiple of {step}, such as "
-            f"{max(step, round(rows / step) * step)}"
-        )
 
 
 def _say(text: str) -> None:

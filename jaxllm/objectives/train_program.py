@@ -104,3 +104,20 @@ def make_train_program(
         seed=config.seed,
     )
     return TrainProgram(is_trained=is_trained, optimizer=optimizer, target=target, step=step)
+
+
+def check_rows(config: ConfigDict, mesh: Mesh) -> None:
+    """Refuses rows that do not divide over the devices of `mesh` and the micro-batches.
+
+    Raises:
+        UserError: with a number of rows that would.
+    """
+    splits = mesh.shape["data"] * mesh.shape["fsdp"]
+    rows, accumulation = config.input.rows, config.input.accumulation
+    if rows % (splits * accumulation):
+        step = splits * accumulation
+        raise UserError(
+            f"config.input.rows={rows} does not divide over data x fsdp = {splits} devices and "
+            f"{accumulation} micro-batches: use a multiple of {step}, such as "
+            f"{max(step, round(rows / step) * step)}"
+        )

@@ -7,8 +7,9 @@ from collections.abc import Callable, Sequence
 
 from ml_collections import ConfigDict
 
+from jaxllm.errors import UserError
 from jaxllm.overrides import apply_overrides
-from jaxllm.planning.process import Job, run_trial
+from jaxllm.planning.process import Job, run_trial, run_trials
 from jaxllm.planning.topology import Topology, larger
 from jaxllm.planning.trial import Trial
 
@@ -56,16 +57,18 @@ def find_advice(
         if tried[-1].fits:
             return tried
     for wider in larger(topology):
-        flags = f"--topology={wider.name}"
+        overrides = (*_widest(topology.num_slices), _fewest_parts(config, wider))
+        flags = f"--topology={wider.name} --config.{overrides[-1]}"
         changed = config.copy_and_resolve_references()
-        apply_overrides(changed, _widest(topology.num_slices))
-        counted = run_trial(changed, dataclasses.replace(job, topology=wider.name, compiles=False))
-        # What a compiler shares is seldom less than the whole of our count.
+        apply_overrides(changed, overrides)
+        aim = dataclasses.replace(job, topology=wider.name)
+        (counted,) = run_trials([changed], dataclasses.replace(aim, compiles=False))
+        if isinstance(counted, UserError):
+            break  # rows or weights that divide over no more chips
         if counted.memory.total * wider.chip.devices > wider.chip.hbm_gib * _GIB:
             continue
         say(f"trying {flags}")
-        compiled = run_trial(changed, dataclasses.replace(job, topology=wider.name))
-        tried.append(_attempt(flags, compiled, wider))
+        tried.append(_attempt(flags, run_trial(changed, aim), wider))
         if tried[-1].fits:
             break
     return tried
@@ -94,6 +97,12 @@ def single_changes(
 def _widest(num_slices: int) -> tuple[str, ...]:
     """Weights split over all devices of a slice."""
     return (f"mesh.data={num_slices}", "mesh.fsdp=-1", "mesh.tensor=1")
+
+
+def _fewest_parts(config: ConfigDict, topology: Topology) -> str:
+    """As many micro-batches as leave each device a row, and no more than there are."""
+    rows = config.input.rows // topology.devices
+    return f"input.accumulation={max(1, min(config.input.accumulation, rows))}"
 
 
 def _attempt(flags: str, trial: Trial, topology: Topology) -> Attempt:

@@ -24,7 +24,7 @@ from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import partition
 from jaxllm.models.settings import NUMERICS, model_config_from_settings
 from jaxllm.objectives.dpo import REFERENCE
-from jaxllm.objectives.train_program import make_objective, make_train_program
+from jaxllm.objectives.train_program import check_rows, make_objective, make_train_program
 from jaxllm.objectives.train_state import Batch, State, place
 from jaxllm.parallel.rules import partition_spec, shardings
 from jaxllm.paths import resolve_data_dir
@@ -97,7 +97,12 @@ def read_facts(config: ConfigDict, *, from_data: bool) -> DataFacts:
 
 
 def train_call(config: ConfigDict, model: ModelConfig, mesh: Mesh, facts: DataFacts) -> TrainCall:
-    """What `jaxllm train` would compile for `config` on `mesh`."""
+    """What `jaxllm train` would compile for `config` on `mesh`.
+
+    Raises:
+        UserError: rows or weights that do not divide over the mesh.
+    """
+    check_rows(config, mesh)
     objective = make_objective(
         config, loss_capacity=facts.loss_capacity, pairs_per_row=facts.pairs_per_row
     )

@@ -30,11 +30,11 @@ def _head(record: dict[str, Any]) -> list[str]:
     also = f" ({record['accelerator_type']})" if record["accelerator_type"] else ""
     mesh = " ".join(f"{axis}={size}" for axis, size in record["mesh"].items())
     rows, parts = record["rows_per_device"], record["micro_batches"]
-    kernels = record["kernels"]
+    kernels = f", {record['kernels']} kernels in the compiled step" if record["kernels"] else ""
     return [
         f"{slices}{record['topology']}{also}: {record['chips']} chips, {mesh}",
         f"{record['num_params']:,} parameters; {parts} x {rows} rows a step on each device",
-        f"attention: {record['attention']}, {kernels} kernels in the compiled step",
+        f"attention: {record['attention']}{kernels}",
     ]
 
 
@@ -45,7 +45,7 @@ def _memory(record: dict[str, Any]) -> Table:
     for part in _PARTS:
         name = beside.get(part, "")
         shown = ""
-        if name:
+        if name and compiled[name]:  # a compiler that gives up early names no parts
             label = "" if name == "total" else f"{name} "
             shown = f"{label}{compiled[name]:.2f}"
         if part == "total":
