@@ -46,21 +46,21 @@ def abstract_state(
     """
     params = abstract_params(config)
     layout = shardings(mesh, logical_axes(config), params)
-    params, _ = partition(jax.tree.map(place, params, layout), is_trained)
+    params, _ = partition(jax.tree.map(laid_out, params, layout), is_trained)
     replicated = NamedSharding(mesh, PartitionSpec())
 
     def placed(moment: Any, weight: jax.ShapeDtypeStruct) -> Any:
         if _is_masked(moment):
             return moment
         layout = weight.sharding if moment.shape == weight.shape else replicated
-        return place(moment, layout)
+        return laid_out(moment, layout)
 
     opt_state = optax.tree_utils.tree_map_params(
         optimizer,
         placed,
         jax.eval_shape(optimizer.init, params),
         params,
-        transform_non_params=lambda leaf: place(leaf, replicated),
+        transform_non_params=lambda leaf: laid_out(leaf, replicated),
         is_leaf=_is_masked,
     )
     step = jax.ShapeDtypeStruct((), jnp.int32, sharding=replicated)
@@ -166,6 +166,6 @@ def make_train_step(
     return jax.jit(step, out_shardings=(layout, None), donate_argnums=0)
 
 
-def place(leaf: jax.ShapeDtypeStruct, layout: NamedSharding) -> jax.ShapeDtypeStruct:
+def laid_out(leaf: jax.ShapeDtypeStruct, layout: NamedSharding) -> jax.ShapeDtypeStruct:
     """The same abstract array, laid out."""
     return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)

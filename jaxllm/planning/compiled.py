@@ -25,10 +25,9 @@ class Compiled:
 
     Attributes:
       fits: whether the compiler found room for it.
-      peak: arguments, results that are not arguments, temporaries and code; without `fits` what the
-        compiler says it would take.
+      peak: at the worst moment; without `fits` what the compiler says it would take.
       arguments: state, frozen weights and batch.
-      temporaries: everything between; the compiler lets its parts share memory.
+      temporaries: what stands beside them at that moment.
       limit: what the compiler may use of the memory; it says so only where that is too little.
       largest: where it does not fit, the largest temporaries.
       kernels: calls of kernels written for this kind of device.
@@ -66,13 +65,11 @@ def compile_program(lowered: Any, mesh: Mesh, num_slices: int = 1) -> Compiled:
         return read_out_of_memory(str(error), seconds=time.monotonic() - started)
     seconds = time.monotonic() - started
     stats, hlo = compiled.memory_analysis(), compiled.as_text()
-    results = stats.output_size_in_bytes - stats.alias_size_in_bytes
-    code = stats.generated_code_size_in_bytes
     return Compiled(
         fits=True,
-        peak=stats.argument_size_in_bytes + results + stats.temp_size_in_bytes + code,
+        peak=stats.peak_memory_in_bytes,
         arguments=stats.argument_size_in_bytes,
-        temporaries=stats.temp_size_in_bytes,
+        temporaries=stats.peak_memory_in_bytes - stats.argument_size_in_bytes,
         collectives=tuple(find_collectives(hlo, mesh.shape, num_slices)),
         kernels=hlo.count(f'custom_call_target="{_TPU_KERNEL}"'),
         seconds=round(seconds, 1),

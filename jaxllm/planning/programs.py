@@ -25,7 +25,7 @@ from jaxllm.models.partition import partition
 from jaxllm.models.settings import NUMERICS, model_config_from_settings
 from jaxllm.objectives.dpo import REFERENCE
 from jaxllm.objectives.train_program import check_rows, make_objective, make_train_program
-from jaxllm.objectives.train_state import Batch, State, place
+from jaxllm.objectives.train_state import Batch, State, laid_out
 from jaxllm.parallel.rules import partition_spec, shardings
 from jaxllm.paths import resolve_data_dir
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
@@ -124,7 +124,7 @@ def train_call(config: ConfigDict, model: ModelConfig, mesh: Mesh, facts: DataFa
 def placed_params(model: ModelConfig, mesh: Mesh) -> Params:
     """All weights as `jax.ShapeDtypeStruct`s with shardings."""
     params = abstract_params(model)
-    return jax.tree.map(place, params, shardings(mesh, logical_axes(model), params))
+    return jax.tree.map(laid_out, params, shardings(mesh, logical_axes(model), params))
 
 
 def abstract_batch(config: ConfigDict, mesh: Mesh) -> Batch:
