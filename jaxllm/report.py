@@ -180,6 +180,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--compare BASE TUNED names both models; leave the other folders out")
     if not (args.folders or args.compare or args.store):
         raise UserError("name folders of results, or two with --compare BASE TUNED")
+    shown = [name for name in ("view", "compare", "sql") if getattr(args, name)]
+    if len(shown) > 1 or (args.store and shown in (["view"], ["compare"])):
+        raise UserError("--view, --compare and --sql (with --store) are shown one at a time")
     if args.out and not (args.view or args.compare or args.sql):
         raise UserError("--out writes what --view, --compare or --sql shows; --html is the page")
     if args.html and (

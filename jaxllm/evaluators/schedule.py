@@ -27,6 +27,7 @@ from jaxllm.models.decoder import Params
 Summary = dict[str, float]
 
 _SCHEDULE_FIELDS = ("type", "every", "first", "optional")
+_VARY = "vary"
 _TAKES = {
     tuple: "a list of texts, such as ('a', 'b')",
     dict: "a group of settings, such as dict(type='api', model='gpt-4o-2024-08-06')",
@@ -114,6 +115,7 @@ def make_evaluators(
             needs weights where the model runs elsewhere.
     """
     settings_by_name = evaluator_settings(evals)
+    evals = _with_variants(evals)
     for name, (kind, _) in settings_by_name.items():
         if context.endpoint is not None and kind in _NEED_WEIGHTS:
             raise UserError(
@@ -143,16 +145,43 @@ def make_evaluators(
 def evaluator_settings(evals: ConfigDict) -> dict[str, tuple[str, Any]]:
     """The type of each entry of `config.evals` and its settings, a value of `Settings`.
 
+    `vary=dict(num_shots=(0, 4), extraction=("v1.3", "strip"))` in an entry adds one for each value,
+    with that one field changed: NAME_num_shots_0 and so on, which reports set side by side.
+
     Raises:
         UserError: an unknown type or setting, or one that is missing or makes no sense.
     """
     read = {}
+    evals = _with_variants(evals)
     for name in evals:
         kind = _kind(name, evals[name])
         entry = plain_dict(evals[name])
         own = {key: value for key, value in entry.items() if key not in _SCHEDULE_FIELDS}
         read[name] = kind, _settings(name, kind, own)
     return read
+
+
+def _with_variants(evals: ConfigDict) -> ConfigDict:
+    """The entries without `vary`, and an entry more for each value that it names."""
+    entries: dict[str, dict[str, Any]] = {}
+    for name in evals:
+        entry = plain_dict(evals[name])
+        vary = entry.pop(_VARY, None) or {}
+        if not isinstance(vary, dict):
+            raise UserError(
+                f"config.evals.{name}.vary={vary!r}: it takes fields with their values, such as "
+                "dict(num_shots=(0, 4))"
+            )
+        entries[name] = entry
+        for field, values in vary.items():
+            if not isinstance(values, list | tuple) or not values:
+                raise UserError(
+                    f"config.evals.{name}.vary.{field}={values!r}: it takes a list of values"
+                )
+            for value in values:
+                label = re.sub(r"[^\w-]+", "_", str(value)).strip("_")
+                entries[f"{name}_{field}_{label}"] = {**entry, field: value}
+    return ConfigDict(entries)
 
 
 def set_everywhere(evals: ConfigDict, **values: Any) -> None:

@@ -114,7 +114,7 @@ def _samples(path: epath.Path, metric: str, filter_name: str) -> list[dict[str, 
         if entry.get("filter", "none") != filter_name:
             continue
         score = entry.get(metric)
-        asked = next(iter(entry.get("arguments", {}).values()), {})
+        asked: Any = next(iter(entry.get("arguments", {}).values()), {})
         samples.append(
             {
                 "id": str(entry["doc_id"]),

@@ -7,6 +7,7 @@ from ml_collections import ConfigDict
 
 from jaxllm.errors import MissingData, UserError
 from jaxllm.evaluators import EvalContext, make_evaluators
+from jaxllm.evaluators.schedule import evaluator_settings
 
 
 @pytest.fixture
@@ -121,3 +122,28 @@ def test_an_optional_evaluator_is_left_out_where_its_data_is_not_here(entry, con
 def test_numbers_are_logged_in_the_evaluators_order(entry, context):
     (item,) = make_evaluators(ConfigDict({"mine": entry}), context)
     assert item.describe({"loss": 1.25, "a": 2.0}) == "loss 1.250  a 2.000"
+
+
+def test_an_entry_is_asked_again_with_each_value_that_it_varies(context, entry):
+    varied = {"rows": (2, 8), "template": ["plain"]}
+    evals = ConfigDict({"mine": entry | {"every": 4, "vary": varied}, "other": entry})
+    items = {item.name: item for item in make_evaluators(evals, context)}
+    assert set(items) == {"mine", "mine_rows_2", "mine_rows_8", "mine_template_plain", "other"}
+    settings = {name: some for name, (_, some) in evaluator_settings(evals).items()}
+    assert (settings["mine"].rows, settings["mine_rows_8"].rows) == (4, 8)
+    assert settings["mine_template_plain"].template == "plain"
+    assert items["mine_rows_2"].every == 4
+
+
+@pytest.mark.parametrize(
+    "vary, reason",
+    [
+        ("num_shots", "takes fields with their values"),
+        ({"rows": 2}, "takes a list of values"),
+        ({"rows": ()}, "takes a list of values"),
+        ({"shots": (1,)}, "shots is no setting"),
+    ],
+)
+def test_what_cannot_be_varied_is_told(context, entry, vary, reason):
+    with pytest.raises(UserError, match=reason):
+        make_evaluators(ConfigDict({"mine": entry | {"vary": vary}}), context)
