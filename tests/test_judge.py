@@ -149,6 +149,14 @@ def test_answers_of_a_model(flags, tiny_run, tmp_path):
     assert (result.folder / "llm-jp-judge/evaluation/score_table.json").exists()
 
 
+def test_turns_that_a_file_lacks_are_missing(flags, answers, tmp_path):
+    answers.write_text(answers.read_text().replace(', "A2"', ""))
+    workdir = tmp_path / "judged"
+    main([*flags, f"--answers={answers}", f"--workdir={workdir}"])
+    (result,) = find_results([workdir]).results
+    assert result.record["judge"]["reasons"]["there is no answer to judge"] == 1
+
+
 def test_models_are_compared_and_files_of_comparisons_summed_up(
     flags, benchmark, answers, script, tmp_path, capsys
 ):

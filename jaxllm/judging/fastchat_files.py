@@ -48,11 +48,11 @@ def read_answers(path: str | os.PathLike[str]) -> tuple[str, list[Answer]]:
     """The model's name and its answers.
 
     Raises:
-        UserError: the file is not there or is another one.
+        UserError: the file is not there, is another one, or holds answers of several models.
     """
     path = epath.Path(path)
     answers: list[Answer] = []
-    model = path.stem
+    models: dict[str, None] = {}
     for number, record in enumerate(_lines(path), start=1):
         try:
             question = str(record["question_id"])
@@ -62,7 +62,7 @@ def read_answers(path: str | os.PathLike[str]) -> tuple[str, list[Answer]]:
             raise UserError(
                 f"{path}, line {number}: no answer as FastChat writes them: {reason}"
             ) from error
-        model = read.model or model
+        models[read.model] = None
         answers += [
             Answer(
                 question=question,
@@ -76,7 +76,10 @@ def read_answers(path: str | os.PathLike[str]) -> tuple[str, list[Answer]]:
             )
             for choice in read.choices
         ]
-    return model, answers
+    if len(models) > 1:
+        names = ", ".join(name or "one without a name" for name in models)
+        raise UserError(f"{path} holds answers of {names}: give each model a file of its own")
+    return next(iter(models), "") or path.stem, answers
 
 
 def judgment_lines(

@@ -44,7 +44,7 @@ def _sample(
     judgments: Sequence[Judgment],
     scores: Mapping[str, float],
 ) -> dict[str, Any]:
-    texts = [answer.turns[turn - 1] for answer in answers]
+    texts = [answer.up_to(turn)[-1] for answer in answers]
     errors = [error for answer in answers for error in answer.errors]
     asked = question.turns[:turn]
     if turn > 1 and answers:

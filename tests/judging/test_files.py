@@ -104,6 +104,12 @@ def test_several_models_of_a_folder(tmp_path):
     }
 
 
+def test_two_models_in_one_file(tmp_path):
+    path = _jsonl(tmp_path / "a.jsonl", _MODEL_ANSWER, _MODEL_ANSWER | {"model_id": "other"})
+    with pytest.raises(UserError, match="holds answers of vicuna-13b, other"):
+        fastchat_files.read_answers(path)
+
+
 @pytest.mark.parametrize(
     "record, part",
     [
