@@ -123,13 +123,18 @@ def _attend(q_NTH, k_KSH, v_KSH, query_ids_T, key_ids_S, *, window, has_logsumex
         else splash_attention_mask.LocalMask(shape, window, 0)
     )
     block_q, block_kv = (math.gcd(size, _LARGEST_BLOCK) for size in shape)
-    backward = {} if has_logsumexp else {
-        "block_q_dkv": block_q, "block_kv_dkv": block_kv, "block_q_dq": block_q,
-        "block_kv_dq": block_kv,
-    }  # fmt: skip
+    backward_q, backward_kv = (None, None) if has_logsumexp else (block_q, block_kv)
+    blocks = splash_attention_kernel.BlockSizes(
+        block_q=block_q,
+        block_kv=block_kv,
+        block_q_dkv=backward_q,
+        block_kv_dkv=backward_kv,
+        block_q_dq=backward_q,
+        block_kv_dq=backward_kv,
+    )
     kernel = splash_attention_kernel.make_splash_mha_single_device(
         splash_attention_mask.MultiHeadMask([mask] * heads),
-        block_sizes=splash_attention_kernel.BlockSizes(block_q, block_kv, **backward),
+        block_sizes=blocks,
         save_residuals=has_logsumexp,
         interpret=platform() != "tpu",
     )

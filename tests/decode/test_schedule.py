@@ -53,3 +53,14 @@ def test_long_prompts_go_first_and_long_answers_first_among_their_like():
     assert np.mean(owns[:24]) > np.mean(owns[-24:])
     long_ones = [item.cap for item in order if item.own == 200]
     assert long_ones == sorted(long_ones, reverse=True)
+
+
+def test_of_a_group_s_last_requests_the_longest_answers_begin_first():
+    """Rows that end early have short answers left to take, and all end about together."""
+    rng = np.random.default_rng(2)
+    lengths, caps = rng.integers(20, 400, 128), rng.integers(1, 60, 128).tolist()
+    plans = _schedule(lengths, caps, together=32, max_items=1)
+    order = [item for plan in plans for item in plan.items]
+    last = [item.cap for item in order[-64:]]
+    assert last == sorted(last, reverse=True)
+    assert max(item.own for item in order[-64:]) <= min(item.own for item in order[:64])
