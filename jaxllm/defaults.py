@@ -47,11 +47,17 @@ def train_config() -> ConfigDict:
             "mixture": {},
             "template": "chat",
             "input": {
+                # Positions of a row; rows of a step, over all devices and micro-batches.
                 "max_length": 2048,
                 "rows": 8,
+                # "best_fit" (whole examples that do not see one another), "none" (one a row) or
+                # "concat" (one stream, cut anywhere; see jaxllm.input.plan.make_plan).
                 "packing": "best_fit",
+                # What becomes of an example longer than a row: "drop", "truncate" or "error".
                 "truncation": "drop",
+                # "auto" (as the tokenizer does), "always" or "never".
                 "bos": "auto",
+                # Micro-batches of a step.
                 "accumulation": 1,
             },
             # Optimizer steps, or passes over the mixture; one of them.
@@ -63,6 +69,8 @@ def train_config() -> ConfigDict:
             # training reads it.
             "topology": "",
             "checkpoint": {
+                # Steps between two; the last one always. The best by a metric, such as
+                # eval/NAME/loss with best_mode="min", is kept beside the newest.
                 "every": 0,
                 "keep_last": 1,
                 "keep_every": 0,
@@ -72,7 +80,9 @@ def train_config() -> ConfigDict:
             "early_stopping": dataclasses.asdict(EarlyStoppingSettings()),
             # Steps between two looks for a process that holds the others up; 0: never.
             "compare_processes_every": 100,
-            # Evaluators by name (see jaxllm.evaluators).
+            # Evaluators by name (see jaxllm.evaluators), each with a `type` and its settings, and
+            # `every` (steps, "25%" or "0.5 epochs"; the last step always), `first` (before step
+            # 1) and `optional` (left out where its data is not here).
             "evals": {},
             "log_every": 10,
             "open_groups": ("mixture", "mixture.*", "evals", "evals.*", "model.architecture"),
@@ -140,6 +150,7 @@ def model_settings() -> dict[str, object]:
         "dtype": "float32",
         "param_dtype": "float32",
         "attention": "auto",
+        # What is computed again on the way back: "none", "dots" (all but matrix products), "full".
         "remat": "none",
         "scan_unroll": 1,
         # Fresh weights only: the name of a released model's architecture (jaxllm.models.zoo),

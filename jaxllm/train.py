@@ -116,6 +116,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         _say(presence)
     training = _training(config, tokenizer, data_dir, params, model_config, mesh)
     mixture = training.mixture
+    _check_positions(mixture, model_config)
     plan = mixture.plan
     _say(format_input(describe_input(mixture)))
     _say(format_examples(mixture.first_examples(_EXAMPLES_SHOWN), tokenizer))
@@ -527,6 +528,19 @@ def _resume(
 
 def _abstract(array: jax.Array) -> jax.ShapeDtypeStruct:
     return jax.ShapeDtypeStruct(array.shape, array.dtype, sharding=array.sharding)
+
+
+def _check_positions(mixture: Mixture, model_config: ModelConfig) -> None:
+    """Learned positions end somewhere, and what stands beyond them would have none."""
+    last = model_config.max_positions
+    longest = max(int(source.lengths.max()) - 1 for source in mixture.sources)
+    if mixture.plan.packing == "concat":
+        longest = mixture.plan.row_length
+    if model_config.positions == "learned" and longest > last:
+        raise UserError(
+            f"the model has {last} positions and the data has examples of {longest}: set "
+            f"--config.input.max_length={last}"
+        )
 
 
 def _say(text: str) -> None:

@@ -141,6 +141,10 @@ def test_a_workdir_of_another_model_is_not_resumed(tiny_train_config, tmp_path):
         (lambda config: config.mesh.update(fsdp=3), "multiply to 8"),
         (lambda config: config.mixture.questions.update(source=""), "questions has no source"),
         (lambda config: config.model.update(attention="flash"), "attention='flash'"),
+        (
+            lambda config: config.model.architecture.update(positions="learned", max_positions=16),
+            "has 16 positions and the data has examples of .*max_length=16",
+        ),
         (lambda config: config.model.update(dtype="float31"), "float31"),
         (lambda config: config.optimizer.update(schedule="step"), "schedule='step'"),
         (lambda config: config.optimizer.update(freeze=("embeds",)), "'embeds' matches no weight"),

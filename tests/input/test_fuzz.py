@@ -23,7 +23,7 @@ from jaxllm.objectives.sft import sft_loss
 
 _TRAINED = "trained"
 _AT_A_LINE = re.compile(r".*a\.jsonl, line (\d+): .+", re.DOTALL)
-_OF_THE_WHOLE = ("holds no example", "has a token to train on")
+_OF_THE_WHOLE = ("holds no example", "has a token to train on", "tokens fill no row")
 
 
 def _turns(pairs) -> list[dict[str, str]]:
@@ -164,7 +164,7 @@ def outcome(tiny_tokenizer, tiny_config, tiny_params):
 @given(
     data=_FILE,
     template=st.sampled_from(["plain", "llm_jp_3", "llm_jp_v1.3"]),
-    packing=st.sampled_from(["best_fit", "none"]),
+    packing=st.sampled_from(["best_fit", "none", "concat"]),
     truncation=st.sampled_from(["drop", "truncate", "error"]),
 )
 def test_every_file_trains_or_is_told_where_it_cannot(
