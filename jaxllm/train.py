@@ -107,13 +107,14 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
 
     # ---- Model and tokenizer -------------------------------------------------------------------
     data_dir = resolve_data_dir(config.data_dir)
+    # Before a large model is fetched for nothing.
+    if presence := describe_presence(config, data_dir=data_dir):
+        _say(presence)
     params, model_config, tokenizer, source_files, base = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
 
     # ---- Data and loss -------------------------------------------------------------------------
     check_rows(config, mesh)
-    if presence := describe_presence(config, data_dir=data_dir):
-        _say(presence)
     training = _training(config, tokenizer, data_dir, params, model_config, mesh)
     mixture = training.mixture
     _check_positions(mixture, model_config)

@@ -34,7 +34,8 @@ def missing_entries(
         except MissingData as error:
             if not entry.optional:
                 raise
-            missing[name] = entry.origin or where_to_get(entry.source, data_dir) or str(error)
+            told = f"{error}: {entry.origin}" if entry.origin else str(error)
+            missing[name] = where_to_get(entry.source, data_dir) or told
     if len(missing) == len(entries):
         raise MissingData(f"nothing to train on is here\n{_table(entries, missing, data_dir)}")
     return missing
