@@ -222,7 +222,7 @@ def _show_view(args: argparse.Namespace, console: Console) -> int:
     left_out: tuple[str, ...] = ()
     grids: list[Grid] = []
     if args.compare:
-        grids, left_out = tuning_effect(*args.compare, options)
+        grids, left_out = tuning_effect(args.compare[0], args.compare[1], options)
     elif args.sql or args.store:
         if args.folders:
             material = read_material(args.folders)

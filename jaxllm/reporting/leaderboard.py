@@ -182,7 +182,7 @@ def _judge(result: Result) -> str:
 
 
 def _overall(result: Result) -> Score:
-    measured = next(iter(result.record["overall"].values()), {})
+    measured: dict[str, Any] = next(iter(result.record["overall"].values()), {})
     missing = measured.get("num_missing", 0)
     return Score(
         mean=measured.get("mean"),
@@ -224,7 +224,7 @@ def _category(run: Result, category: str) -> Score:
     )
 
 
-def _ends(measured: Any) -> dict[str, float | None]:
+def _ends(measured: Any) -> dict[str, Any]:
     low, high = measured.get("interval") or (None, None)
     return {"low": low, "high": high}
 

@@ -51,13 +51,13 @@ def read_material(places: Iterable[str | epath.Path]) -> Material:
 
     Raises UserError where a place does not exist, or where none holds a result.
     """
-    places = [epath.Path(place) for place in places]
-    for place in places:
+    paths = [epath.Path(place) for place in places]
+    for place in paths:
         if not place.exists():
             raise UserError(f"{place} does not exist; give result folders, or a run's workdir")
-    ours = find_results([place for place in places if place.is_dir()])
+    ours = find_results([place for place in paths if place.is_dir()])
     found = _Found(left_out=list(ours.damaged))
-    for place in places:
+    for place in paths:
         if place.is_dir():
             for path in _foreign_files(place, SEARCH_DEPTH):
                 found.read(path, named=False)
@@ -66,7 +66,7 @@ def read_material(places: Iterable[str | epath.Path]) -> Material:
     results = (*ours.results, *found.results)
     if not results:
         reasons = "".join(f"\n  {reason}" for reason in found.left_out)
-        names = ", ".join(map(str, places))
+        names = ", ".join(map(str, paths))
         raise UserError(f"no readable result in {names}; `jaxllm evaluate` writes one{reasons}")
     return Material(results=results, cards=tuple(found.cards), left_out=tuple(found.left_out))
 

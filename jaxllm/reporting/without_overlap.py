@@ -62,7 +62,7 @@ def without_overlap(result: Result, overlapping: Overlapping) -> Cleaned | None:
     stay = {
         name: {id: score for id, score in scores.items() if id not in gone}
         for name, scores in result.headline_scores.items()
-        for gone in (overlapping.get(result.tasks[name].get("data_sha256"), frozenset()),)
+        for gone in (overlapping.get(str(result.tasks[name].get("data_sha256")), frozenset()),)
     }
     cleaned = dataclasses.replace(result, record=record, headline_scores=stay)
     return Cleaned(result=cleaned, note=note)
