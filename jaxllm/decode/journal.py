@@ -95,6 +95,7 @@ class Journal(Generic[Answer]):
         """Leaves all answers in one segment, which the first process writes."""
         wait_for_all("answers are kept")
         segments = self._segments()
+        wait_for_all("it is known what is old")
         if is_first_process():
             self._write(f"{self._next:06d}", dict(sorted(self._answers.items())))
         wait_for_all("answers are in one segment")
