@@ -70,17 +70,20 @@ def _lower_prefill(
     params: Params, config: ModelConfig, mesh: Mesh, sizes: ProgramSizes
 ) -> jax.stages.Lowered:
     rows = mesh.shape["data"] * mesh.shape["fsdp"]
-    along = jax.ShapeDtypeStruct((rows, sizes.row_length), jnp.int32)
-    picks = jax.ShapeDtypeStruct((rows, sizes.num_items), jnp.int32)
+
+    def integers(length: int) -> Any:
+        return _placed(mesh, jax.ShapeDtypeStruct((rows, length), jnp.int32), "batch")
+
+    along, picks = integers(sizes.row_length), integers(sizes.num_items)
     prefix = None
     if sizes.prefix_slots:
         layers = _cache(config, (config.num_layers,), sizes.prefix_slots)
-        keys_and_values = _placed(mesh, layers[0], "layers", "kv_heads")
-        prefix = Prefix(*keys_and_values, _number(mesh))
+        keys, values = _placed(mesh, layers[0], "layers", "kv_heads")
+        prefix = Prefix(keys, values, _number(mesh))
     return prefill.lower(
         params,
         config,
-        _placed(mesh, PackedRows(along, along, along, picks), "batch"),
+        PackedRows(along, along, along, picks),
         prefix,
         None,
         reach=sizes.reach,
@@ -138,7 +141,7 @@ def _cache(config: ModelConfig, rows: tuple[int, ...], slots: int) -> KeyValues:
     return jax.eval_shape(lambda: empty_cache(config, rows, slots, config.dtype))
 
 
-def _number(mesh: Mesh) -> jax.ShapeDtypeStruct:
+def _number(mesh: Mesh) -> Any:
     return _placed(mesh, jax.ShapeDtypeStruct((), jnp.int32))
 
 

@@ -264,7 +264,10 @@ def _step(
             v = put(ring_v, new_v.astype(ring_v.dtype), slots.cursor, axis=2)
             prompt_k, prompt_v = slots.prompts[number]
             own = [Keys(prompt_k, prompt_v, in_prompt), Keys(k, v, in_ring)]
-            prefixes = None if pool is None else Keys(*pool[number], in_pool)
+            prefixes = None
+            if pool is not None:
+                pool_k, pool_v = pool[number]
+                prefixes = Keys(pool_k, pool_v, in_pool)
             return step_attention(config, q, own, prefixes, ids), (k, v)
 
         x_B1D, ring = apply_block(block, config, x_B1D, rope, attend, slots.generated[number])

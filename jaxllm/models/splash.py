@@ -94,8 +94,8 @@ def _by_row(q_BTNH, k_BTKH, v_BTKH, ids_BT, window, *, has_logsumexp):
     attend = functools.partial(_attend, window=window, has_logsumexp=has_logsumexp)
 
     def local(q_BTNH, k_BTKH, v_BTKH, ids_BT):
-        heads_first = (jnp.swapaxes(array, 1, 2) for array in (q_BTNH, k_BTKH, v_BTKH))
-        result = jax.vmap(attend)(*heads_first, ids_BT, ids_BT)
+        q_BNTH, k_BKTH, v_BKTH = (jnp.swapaxes(array, 1, 2) for array in (q_BTNH, k_BTKH, v_BTKH))
+        result = jax.vmap(attend)(q_BNTH, k_BKTH, v_BKTH, ids_BT, ids_BT)
         return jax.tree.map(lambda array: jnp.swapaxes(array, 1, 2), result)
 
     spec_BTNH, spec_BT = _specs(q_BTNH)

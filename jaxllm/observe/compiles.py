@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -36,25 +36,25 @@ def compiles_recorded(
     seen = threading.local()  # what the program that this thread compiles was found in
     guard = threading.Lock()
 
-    def on_event(name: str, **_: Any) -> None:
-        if name == _CACHE_HIT:
+    def on_event(event: str, **_: Any) -> None:
+        if event == _CACHE_HIT:
             seen.cached = True
 
-    def on_duration(name: str, seconds: float, **about: Any) -> None:
-        if name != _COMPILED:
+    def on_duration(event: str, duration_secs: float, **about: Any) -> None:
+        if event != _COMPILED:
             return
         program = str(about.get("fun_name", ""))
         row = {
             "time": round(time.time(), 3),
             "program": program,
-            "seconds": round(seconds, 4),
+            "seconds": round(duration_secs, 4),
             "cached": getattr(seen, "cached", False),
             "shapes": shapes.of(program),
         }
         seen.cached = False
         with guard:
             segment.write(row)
-        tell(seconds)
+        tell(duration_secs)
 
     jax.monitoring.register_event_listener(on_event)
     jax.monitoring.register_event_duration_secs_listener(on_duration)
@@ -80,8 +80,8 @@ class _Shapes(logging.Handler):
         if record.levelno >= self._level and self._logger.parent is not None:
             self._logger.parent.handle(record)
         if str(record.msg).startswith("Compiling ") and isinstance(record.args, tuple):
-            program, arguments, *_ = (*record.args, (), ())
-            arguments = arguments if isinstance(arguments, (tuple, list)) else ()
+            program, found, *_ = (*record.args, (), ())
+            arguments: Sequence[Any] = found if isinstance(found, (tuple, list)) else ()
             self._mine.program = str(program)
             self._mine.shapes = [
                 one.str_short() if hasattr(one, "str_short") else str(one)

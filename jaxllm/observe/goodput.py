@@ -59,7 +59,7 @@ class TimeLedger:
         self._before = _read_starts(workdir)
         self._segment = Segment(epath.Path(workdir) / _FOLDER)
         self._first_step, self._began = first_step, began
-        self._lost: collections.Counter[str] = collections.Counter()
+        self._lost: dict[str, float] = collections.defaultdict(float)
         self._lost["startup"] = max(0.0, time.time() - began)
         self._owner = threading.get_ident()
         self._is_lost = False

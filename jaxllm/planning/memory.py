@@ -64,7 +64,7 @@ def count_memory(call: TrainCall, model: ModelConfig, mesh: Mesh) -> Memory:
     splits = mesh.shape["data"] * mesh.shape["fsdp"]
     share = _share(model, mesh.shape["tensor"])
     # One device stands for all, so that attention is traced for its kind.
-    alone = make_mesh(MeshShape(data=1), devices=mesh.devices.flatten()[:1])
+    alone = make_mesh(MeshShape(data=1), devices=[mesh.devices.flat[0]])
     with jax.set_mesh(alone):
         activations = _kept(share, call, rows // splits, length)
     with jax.set_mesh(mesh):

@@ -6,7 +6,6 @@ Shape suffixes: A micro-batches, B rows, T positions.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 from typing import Any
 
 import jax
@@ -25,7 +24,7 @@ from jaxllm.models.partition import partition
 from jaxllm.models.settings import NUMERICS, model_config_from_settings
 from jaxllm.objectives.dpo import REFERENCE
 from jaxllm.objectives.train_program import check_rows, make_objective, make_train_program
-from jaxllm.objectives.train_state import Batch, State, laid_out
+from jaxllm.objectives.train_state import State, laid_out
 from jaxllm.parallel.rules import partition_spec, shardings
 from jaxllm.paths import resolve_data_dir
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
@@ -55,10 +54,10 @@ class DataFacts:
 class TrainCall:
     """The train step and what it is called with, all abstract."""
 
-    step: Callable[..., Any]
+    step: Any  # a jitted function
     state: State
     frozen: Params
-    batch: Batch
+    batch: dict[str, jax.ShapeDtypeStruct]
 
 
 def planned_model(config: ConfigDict) -> ModelConfig:
@@ -127,7 +126,7 @@ def placed_params(model: ModelConfig, mesh: Mesh) -> Params:
     return jax.tree.map(laid_out, params, shardings(mesh, logical_axes(model), params))
 
 
-def abstract_batch(config: ConfigDict, mesh: Mesh) -> Batch:
+def abstract_batch(config: ConfigDict, mesh: Mesh) -> dict[str, jax.ShapeDtypeStruct]:
     """The arrays [A, B, T] of a step."""
     rows, accumulation = config.input.rows, config.input.accumulation
     shape = (accumulation, rows // accumulation, config.input.max_length)
