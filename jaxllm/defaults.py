@@ -20,6 +20,7 @@ from jaxllm.input.entries import MixtureEntry
 from jaxllm.objectives.dpo import DpoSettings
 from jaxllm.objectives.optimizer import OptimizerSettings
 from jaxllm.objectives.sft import SftSettings
+from jaxllm.observe.sinks import ObserveSettings
 from jaxllm.parallel.mesh import MeshShape
 from jaxllm.weights.lora_targets import LoraSettings
 
@@ -85,6 +86,8 @@ def train_config() -> ConfigDict:
             # 1) and `optional` (left out where its data is not here).
             "evals": {},
             "log_every": 10,
+            # Who is told of the scalars beside the run's own files.
+            "observe": dataclasses.asdict(ObserveSettings()),
             "open_groups": ("mixture", "mixture.*", "evals", "evals.*", "model.architecture"),
         }
     )

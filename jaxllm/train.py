@@ -18,6 +18,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from etils import epath
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
@@ -28,7 +29,8 @@ from jaxllm.errors import UserError
 from jaxllm.evaluators import EvalContext, ScheduledEvaluator, make_evaluators
 from jaxllm.evaluators.early_stopping import EarlyStopping, EarlyStoppingSettings
 from jaxllm.input.batches import example_ids
-from jaxllm.input.device import prefetch
+from jaxllm.input.device import Prefetch, prefetch
+from jaxllm.input.flops import PlanFlops
 from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.input.plan import Plan
@@ -58,9 +60,12 @@ from jaxllm.objectives.train_state import (
     fresh_state,
 )
 from jaxllm.observe.memory import peak_rss_mb
+from jaxllm.observe.observer import Observer
+from jaxllm.observe.peaks import total_peak
+from jaxllm.observe.profile import parse_steps
 from jaxllm.observe.progress import Progress
+from jaxllm.observe.sinks import ObserveSettings
 from jaxllm.observe.summary import remove_summary, write_summary
-from jaxllm.observe.writer import Writer
 from jaxllm.parallel.agreement import first_process_first, is_first_process
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.preemption import Preempted, Preemption
@@ -81,8 +86,12 @@ from jaxllm.weights.source_files import SourceFiles
 _EXAMPLES_SHOWN = 3
 
 
-def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]:
+def train(
+    config: ConfigDict, workdir: str | os.PathLike[str], *, profile_steps: range = range(0)
+) -> dict[str, Any]:
     """Trains as `config` says and leaves checkpoints, metrics and evaluations in `workdir`.
+
+    Of `profile_steps`, counted from 1, it also leaves a trace.
 
     A workdir that holds a checkpoint is resumed from the newest whole one, to the same bits as a
     run that was never interrupted.
@@ -94,7 +103,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
         UserError: a config, data or checkpoint that cannot work, or a loss that is not finite.
     """
     folder = epath.Path(workdir)
-    started = time.monotonic()
+    began = time.time()
     if is_first_process():
         folder.mkdir(parents=True, exist_ok=True)
         save_config(config, folder / CONFIG_FILE)
@@ -104,6 +113,7 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
     # ---- Mesh ----------------------------------------------------------------------------------
     mesh = make_mesh(MeshShape(**config.mesh))
     _say(f"mesh: {describe_mesh(mesh)}")
+    peak = total_peak(config.model.dtype)
 
     # ---- Model and tokenizer -------------------------------------------------------------------
     data_dir = resolve_data_dir(config.data_dir)
@@ -181,16 +191,34 @@ def train(config: ConfigDict, workdir: str | os.PathLike[str]) -> dict[str, Any]
             training.reference.release()
 
         # ---- Loop ------------------------------------------------------------------------------
-        tokens = extra.get("tokens", 0.0)
-        run = _Run(config, folder, mixture, evaluators, checkpoints, stopping, preemption, tokens)
-        with checkpoints.explained_full_disk(), preemption:
+        tokens, is_evaluated = extra.get("tokens", 0.0), extra.get("is_evaluated", True)
+        flops = PlanFlops(model_config, plan, mixture.sources)
+        # The backward pass needs twice the forward's, or once where the weights stay as they are.
+        passes = 3.0 if base is None else 2.0
+        observer = Observer(
+            folder,
+            ObserveSettings(**config.observe),
+            plain_dict(config),
+            began=began,
+            step=start_step,
+            tokens=tokens,
+            flops=lambda steps: passes * flops.forward(steps),
+            peak=peak,
+            profile_steps=profile_steps,
+            # A run that is at its end already leaves everything as it is.
+            tells=is_first_process() and (start_step < plan.num_steps or not is_evaluated),
+        )
+        run = _Run(
+            config, folder, mixture, evaluators, checkpoints, stopping, preemption, observer, tokens
+        )
+        with checkpoints.explained_full_disk(), preemption, observer:
             try:
-                if not extra.get("is_evaluated", True):
+                if not is_evaluated:
                     run.finish_step(state, frozen, start_step, anew=True)
                 run.loop(state, frozen, start_step, train_step, mesh)
             finally:
                 run.close()
-    run.summary["seconds"] = round(time.monotonic() - started, 3)
+    run.summary["seconds"] = round(time.time() - began, 3)
     if is_first_process():
         write_summary(folder, run.summary)
     return run.summary
@@ -208,16 +236,18 @@ class _Run:
         checkpoints: Checkpoints,
         stopping: EarlyStopping,
         preemption: Preemption,
+        observer: Observer,
         tokens: float,
     ) -> None:
         self.config, self.folder, self.mixture = config, folder, mixture
         self.plan, self.evaluators, self.checkpoints = mixture.plan, evaluators, checkpoints
-        self.stopping, self.preemption = stopping, preemption
-        self.writer = Writer(folder)
+        self.stopping, self.preemption, self.observer = stopping, preemption, observer
         self.stragglers = StragglerWatch()
         self.summary: dict[str, Any] = {}
         self._pending: tuple[int, dict[str, jax.Array]] | None = None
-        self._clock, self._tokens_since, self._tokens = time.monotonic(), 0.0, tokens
+        self._tokens = tokens
+        self._batches: Prefetch | None = None
+        self._norm = jax.jit(optax.tree.norm)
 
     def loop(
         self, state: State, frozen: Params, start_step: int, train_step: Any, mesh: Mesh
@@ -230,7 +260,7 @@ class _Run:
         if start_step == 0:
             first = [item for item in self.evaluators if item.is_due(0, last)]
             self.stopping.observe(self._evaluate(first, combine(state["params"], frozen), 0))
-        batches = prefetch(
+        batches = self._batches = prefetch(
             self.plan,
             self.mixture.sources,
             start_step,
@@ -238,11 +268,18 @@ class _Run:
             layout,
             accumulation,
         )
-        with batches, Progress("training", total=last, unit="steps", completed=start_step) as bar:
+        bar = Progress(
+            "training", total=last, unit="steps", completed=start_step, above=self.observer.view
+        )
+        with batches, bar:
             free_since = None
             for index, batch in batches:
-                state, metrics = train_step(state, frozen, batch)
                 step = index + 1
+                self.observer.profile.before(step)
+                state, metrics = train_step(state, frozen, batch)
+                self.observer.profile.after(step, metrics)
+                if self._is_logged(step):
+                    metrics = {**metrics, "param_norm": self._norm(state["params"])}
                 if free_since is not None:  # the first step compiles
                     self.stragglers.add(time.monotonic() - free_since)
                 # Metrics are read one step late, so that the device never waits for the host.
@@ -256,7 +293,11 @@ class _Run:
                         _say(f"step {step}: {line}")
                 free_since = time.monotonic()
         self._read_pending(None)
-        self.checkpoints.wait()
+        with self.observer.lost("checkpoint"):
+            self.checkpoints.wait()
+        if start_step < last:
+            _say(str(self.observer.goodput))
+            self.summary["goodput"] = round(self.observer.goodput.share, 4)
         best = self.checkpoints.best_step()
         if best is not None:
             _say(f"best {self.config.checkpoint.best_metric}: step {best}")
@@ -311,7 +352,8 @@ class _Run:
                 "is_evaluated": is_evaluated,
             }
             whole = {**state, "params": params}
-            self.checkpoints.save(step, whole, metrics=scores, extra=extra, anew=anew)
+            with self.observer.lost("checkpoint"):
+                self.checkpoints.save(step, whole, metrics=scores, extra=extra, anew=anew)
         if goes and not (step == last and is_evaluated):
             self.checkpoints.wait()
             _say(f"asked to end (SIGTERM): step {step} is saved, the same command goes on from it")
@@ -320,10 +362,7 @@ class _Run:
 
     def close(self) -> None:
         """Ends what runs beside the loop; safe after a failure in it."""
-        try:
-            self.writer.close()
-        finally:
-            self.checkpoints.close()
+        self.checkpoints.close()
 
     def _read_pending(self, bar: Progress | None) -> None:
         if self._pending is None:
@@ -334,17 +373,18 @@ class _Run:
         if not math.isfinite(values["loss"]) or not math.isfinite(values["grad_norm"]):
             self._refuse(step, values)
         self._tokens += values["tokens"]
-        self._tokens_since += values["tokens"]
         if bar is not None:
             bar.update(1, loss=values["loss"])
-        if step % self.config.log_every == 0 or step == self.plan.num_steps:
-            now = time.monotonic()
-            values["tokens_per_second"] = self._tokens_since / max(now - self._clock, 1e-9)
+        if self._is_logged(step):
+            assert self._batches is not None
+            values |= self.observer.speed(step, self._tokens, self._batches.wait_seconds)
             values["tokens_seen"] = self._tokens
             values["epoch"] = float(self.plan.step_epochs[step])
-            self._clock, self._tokens_since = now, 0.0
-            self._write(step, values)
+            self.observer.scalars(step, values)
             self.summary |= values
+
+    def _is_logged(self, step: int) -> bool:
+        return step % self.config.log_every == 0 or step == self.plan.num_steps
 
     def _refuse(self, step: int, values: dict[str, float]) -> None:
         ids = [
@@ -370,19 +410,14 @@ class _Run:
         """The scores of all of them, by name."""
         scores: dict[str, float] = {}
         for item in evaluators:
-            started = time.monotonic()
-            summary = item.run(params, step=step, tokens=int(self._tokens), workdir=self.folder)
-            self._clock += time.monotonic() - started
+            with self.observer.lost("evaluation"):
+                summary = item.run(params, step=step, tokens=int(self._tokens), workdir=self.folder)
             _say(f"step {step}: {item.name}: {item.describe(summary)}")
             found = {f"eval/{item.name}/{name}": value for name, value in summary.items()}
             self.summary |= found
-            self._write(step, found)
+            self.observer.scalars(step, found)
             scores |= found
         return scores
-
-    def _write(self, step: int, values: dict[str, float]) -> None:
-        if is_first_process():
-            self.writer.scalars(step, values)
 
 
 def _start(
@@ -560,10 +595,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_config_flags(parser)
     parser.add_argument("--workdir", required=True, help="where checkpoints and results go")
     add_process_flags(parser)
+    parser.add_argument(
+        "--profile_steps",
+        default="",
+        metavar="FIRST:STOP",
+        help="leave an xprof trace of these steps in WORKDIR/profile, such as 10:13",
+    )
     args, unknown = parser.parse_known_args(argv)
-    config = config_from_args(args, unknown)
+    config, steps = config_from_args(args, unknown), parse_steps(args.profile_steps)
     with joined(args), contextlib.suppress(Preempted):
-        train(config, args.workdir)
+        train(config, args.workdir, profile_steps=steps)
     return 0
 
 

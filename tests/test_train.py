@@ -12,6 +12,8 @@ import pytest
 from jaxllm.config import load_config
 from jaxllm.errors import UserError
 from jaxllm.models.partition import leaf_names
+from jaxllm.observe.goodput import read_goodput
+from jaxllm.observe.summary import read_summary
 from jaxllm.observe.writer import read_scalars
 from jaxllm.train import main, train
 from jaxllm.weights.load import load_model
@@ -27,11 +29,24 @@ def test_a_run_leaves_config_metrics_and_checkpoints(tiny_run, tiny_train_config
     assert all(row["tokens_per_second"] > 0 and row["grad_norm"] > 0 for row in rows)
     tokens = np.cumsum([row["tokens"] for row in rows])
     assert [row["tokens_seen"] for row in rows] == tokens.tolist()
+    measured = ("step_s", "mfu", "rss_mb", "param_norm")
+    assert all(row[name] > 0 for row in rows for name in measured)
+    assert all(0 <= row[name] <= 1 for row in rows for name in ("input_wait", "goodput"))
     names = {path.name for path in (tiny_run / "checkpoints").iterdir()}
     assert {"8", "12", "model"} <= names
     assert "4" not in names
     model = load_model(tiny_run)
     assert (model.name, model.revision, model.config.vocab_size) == ("tiny", "step 12", 384)
+
+
+def test_a_run_tells_what_it_compiled_and_where_its_time_went(tiny_run):
+    lines = (tiny_run / "compiles" / "000000.jsonl").read_text().splitlines()
+    (step,) = [row for row in map(json.loads, lines) if row["program"] == "jit(step)"]
+    assert "int32[1,8,128]" in step["shapes"]
+    found = read_goodput(tiny_run)
+    assert found.useful > 0
+    assert {"startup", "compile", "checkpoint"} <= set(found.lost)
+    assert read_summary(tiny_run)["goodput"] == pytest.approx(found.share, abs=0.1)
 
 
 def test_the_log_shows_mesh_model_input_and_the_first_example(tiny_train_config, tmp_path, capsys):

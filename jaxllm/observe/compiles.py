@@ -11,7 +11,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import jax
@@ -80,12 +80,12 @@ class _Shapes(logging.Handler):
         if record.levelno >= self._level and self._logger.parent is not None:
             self._logger.parent.handle(record)
         if str(record.msg).startswith("Compiling ") and isinstance(record.args, tuple):
-            program, found, *_ = (*record.args, (), ())
-            arguments: Sequence[Any] = found if isinstance(found, (tuple, list)) else ()
+            program, arguments, *_ = (*record.args, ())
+            known: list[Any] = list(arguments) if isinstance(arguments, (tuple, list)) else []
             self._mine.program = str(program)
             self._mine.shapes = [
                 one.str_short() if hasattr(one, "str_short") else str(one)
-                for one in arguments[:_MOST_SHAPES]
+                for one in known[:_MOST_SHAPES]
             ]
 
     def of(self, program: str) -> list[str]:

@@ -53,13 +53,16 @@ class TimeLedger:
         workdir: of the run.
         first_step: the step that this start goes on from.
         began: `time.time()` when this start began; what it did since then is `startup`.
+        writes: whether it leaves rows, or another process does.
     """
 
-    def __init__(self, workdir: epath.PathLike, *, first_step: int, began: float) -> None:
+    def __init__(
+        self, workdir: epath.PathLike, *, first_step: int, began: float, writes: bool = True
+    ) -> None:
         self._before = _read_starts(workdir)
-        self._segment = Segment(epath.Path(workdir) / _FOLDER)
+        self._segment = Segment(epath.Path(workdir) / _FOLDER) if writes else None
         self._first_step, self._began = first_step, began
-        self._lost: dict[str, float] = collections.defaultdict(float)
+        self._lost: collections.defaultdict[str, float] = collections.defaultdict(float)
         self._lost["startup"] = max(0.0, time.time() - began)
         self._owner = threading.get_ident()
         self._is_lost = False
@@ -91,7 +94,7 @@ class TimeLedger:
 
     def row(self, step: int) -> None:
         """Leaves a row, if the last one is old enough; `step` is the last that was made."""
-        if time.monotonic() >= self._row_due:
+        if self._segment is not None and time.monotonic() >= self._row_due:
             self._segment.write(self._start(step))
             self._row_due = time.monotonic() + _ROW_SECONDS
 
@@ -103,7 +106,8 @@ class TimeLedger:
         """Leaves the last row."""
         self._row_due = 0.0
         self.row(step)
-        self._segment.close()
+        if self._segment is not None:
+            self._segment.close()
 
     def _start(self, step: int) -> dict[str, Any]:
         return {
@@ -130,7 +134,7 @@ def _read_starts(workdir: epath.PathLike) -> list[dict[str, Any]]:
 def _sum_up(starts: Sequence[Mapping[str, Any]]) -> Goodput:
     if not starts:
         return Goodput(wall=0.0, useful=0.0, lost={})
-    lost: collections.Counter[str] = collections.Counter()
+    lost: collections.defaultdict[str, float] = collections.defaultdict(float)
     useful = 0.0
     for index, start in enumerate(starts):
         own = max(0.0, start["time"] - start["began"] - sum(start["lost"].values()))

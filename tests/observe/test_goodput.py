@@ -32,6 +32,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
 
 
 def _kill(ledger: TimeLedger) -> None:
+    assert ledger._segment is not None
     ledger._segment.close()  # as the system does
 
 
