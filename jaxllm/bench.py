@@ -8,7 +8,6 @@ jaxllm bench metrics --json
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import math
 import random
@@ -19,103 +18,21 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import psutil
-from jax.sharding import NamedSharding
 
+from jaxllm.bench_train import bench_train
 from jaxllm.compilation_cache import enable_compilation_cache
 from jaxllm.corpora.mini.text import facts
 from jaxllm.decode import Engine
 from jaxllm.decode.jsonl import read_requests
-from jaxllm.defaults import mixture_entry, train_config
-from jaxllm.input.device import prefetch
-from jaxllm.input.mixture import Mixture, read_mixture
 from jaxllm.metrics import get_metric
 from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import abstract_params, logical_axes
-from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
-from jaxllm.objectives.sft import sft_loss
-from jaxllm.objectives.train_state import abstract_state, fresh_state, make_train_step
-from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
+from jaxllm.models.decoder import abstract_params
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.peaks import matmul_peak, read_bandwidth
 from jaxllm.observe.roofline import decode_roofline
-from jaxllm.parallel.mesh import make_mesh
-from jaxllm.parallel.rules import partition_spec
-from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
 from jaxllm.weights.load import load_model
-
-
-def bench_train(
-    model: str, data: str, *, rows: int, length: int, max_steps: int, dtype: str
-) -> dict[str, Any]:
-    """One epoch of completion-only SFT on lines of `prompt` and `completion`, or `max_steps` of it.
-
-    Returns:
-        `tokens_per_s` counts real tokens (no padding), `peak_share` is the operations the
-        mathematics needs over the time, as a share of the measured matrix-product peak in `dtype`;
-        `startup_s` runs from the start of loading to the end of the first step.
-    """
-    began = time.monotonic()
-    mesh = make_mesh()
-    loaded = load_model(model, dtype=dtype, mesh=mesh)
-    config = train_config()
-    config.mixture.data = mixture_entry(f"jsonl:{data}", template="plain")
-    config.input.update(rows=rows, max_length=length, truncation="truncate")
-    config.epochs = 1.0
-    mixture = read_mixture(config, loaded.tokenizer, data_dir=resolve_data_dir())
-    steps = min(mixture.plan.num_steps, max_steps or mixture.plan.num_steps)
-    settings = OptimizerSettings()
-    optimizer = make_optimizer(settings, steps, logical_axes(loaded.config))
-    with jax.set_mesh(mesh):
-        target = abstract_state(loaded.config, optimizer, mesh)
-        state = fresh_state(loaded.params, optimizer, target)
-        train_step = make_train_step(
-            loaded.config,
-            optimizer,
-            functools.partial(sft_loss, loss_capacity=mixture.loss_capacity),
-            learning_rate(settings, steps),
-            target,
-        )
-        layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
-        tokens = trained = 0.0
-        losses = []
-        with prefetch(mixture.plan, mixture.sources, 0, steps, layout) as batches:
-            for index, batch in batches:
-                state, metrics = train_step(state, {}, batch)
-                if index == 0:
-                    jax.block_until_ready(metrics)
-                    startup, clock = time.monotonic() - began, time.monotonic()
-                    waited = batches.wait_seconds
-                else:
-                    tokens, trained = (
-                        tokens + metrics["tokens"],
-                        trained + metrics["trained_tokens"],
-                    )
-                losses.append(metrics["loss"])
-            jax.block_until_ready(state)
-            seconds = time.monotonic() - clock
-            waited = batches.wait_seconds - waited
-    if steps < 2:
-        raise ValueError("the first step compiles: a measurement needs at least two steps")
-    needed = _train_flops(loaded.config, mixture, steps)
-    peak = matmul_peak(dtype)
-    return {
-        "tokens_per_s": round(float(tokens) / seconds, 1),
-        "trained_tokens_per_s": round(float(trained) / seconds, 1),
-        "steps": steps,
-        "seconds": round(seconds, 2),
-        "peak_share": round(needed * (steps - 1) / steps / seconds / peak, 4),
-        "peak_gflops": round(peak / 1e9, 1),
-        "padding": round(mixture.plan.padding_share, 4),
-        "input_wait": round(waited / seconds, 4),
-        "peak_rss_mb": round(peak_rss_mb()),
-        "startup_s": round(startup, 2),
-        "first_loss": round(float(losses[0]), 4),
-        "last_loss": round(float(losses[-1]), 4),
-        **_about(dtype),
-    }
 
 
 def bench_decode(model: str, requests: str, *, dtype: str) -> dict[str, Any]:
@@ -193,23 +110,6 @@ def bench_metrics(names: Sequence[str], *, pairs: int, characters: int) -> dict[
     return figures | {"peak_rss_mb": round(peak_rss_mb())}
 
 
-def _train_flops(config: ModelConfig, mixture: Mixture, steps: int) -> float:
-    # Forward once and backward twice as much, over the examples that the plan's first steps hold.
-    plan = mixture.plan
-    entries = slice(0, int(plan.row_offsets[steps * plan.rows_per_step]))
-    lengths: list[int] = []
-    trained = 0
-    for index, source in enumerate(mixture.sources):
-        chosen = plan.example_ids[entries][plan.source_ids[entries] == index]
-        lengths += (source.lengths[chosen] - 1).tolist()
-        per_example = np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
-        trained += int(per_example[chosen].sum())
-    forward = sum(lengths) * matmul_flops_per_token(config)
-    forward += attention_flops(config, lengths)
-    forward += logits_flops(config, trained)
-    return 3.0 * forward
-
-
 def _step_bytes(config: ModelConfig) -> int:
     layers = sum(
         math.prod(leaf.shape) for leaf in jax.tree.leaves(abstract_params(config)["blocks"])
@@ -258,7 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             length=args.length,
             max_steps=args.max_steps,
             dtype=args.dtype,
-        )
+        ) | _about(args.dtype)
     else:
         enable_compilation_cache()
         figures = bench_decode(args.model, args.requests, dtype=args.dtype)

@@ -20,6 +20,7 @@ from flax import nnx
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.int8 import quantize
 from jaxllm.models.lora import lora_for
+from jaxllm.models.products import linear_product
 from jaxllm.models.rope import rotate
 
 # attend(q_BTNH, k_BTKH, v_BTKH, cache) -> (o_BTNH, cache): training masks by segment and has no
@@ -76,8 +77,7 @@ class Linear(nnx.Module):
         self.lora = lora_for(config, rngs, name, shape=shape, axes=axes)
 
     def __call__(self, x: jax.Array, dropout_key: jax.Array | None = None) -> jax.Array:
-        # float32 out, then the cast: XLA:CPU's bf16-to-bf16 products are several times slower.
-        y = jnp.dot(x, self.kernel[...].astype(self.dtype), preferred_element_type=jnp.float32)
+        y = linear_product(x, self.kernel[...])
         if self.kernel_scale is not None:
             y = y * self.kernel_scale[...].astype(jnp.float32)
         if self.bias is not None:

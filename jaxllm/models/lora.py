@@ -16,6 +16,7 @@ from flax import nnx
 
 from jaxllm.models.config import LoraConfig, ModelConfig
 from jaxllm.models.partition import partition
+from jaxllm.models.products import linear_product
 
 _DTYPE = "float32"
 _LORA = "lora"
@@ -75,8 +76,7 @@ def lora_for(
 
 def low_rank_product(x: jax.Array, a: jax.Array, b: jax.Array, dtype: str) -> jax.Array:
     """x A B with operands in `dtype`, float32 [..., O]."""
-    low = jnp.dot(x, a.astype(dtype), preferred_element_type=jnp.float32)
-    return jnp.dot(low.astype(dtype), b.astype(dtype), preferred_element_type=jnp.float32)
+    return linear_product(linear_product(x, a).astype(dtype), b)
 
 
 def is_adapter(name: str) -> bool:

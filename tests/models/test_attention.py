@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from jaxllm.models import attention
+from jaxllm.models import block_attention
 from jaxllm.models.attention import causal_attention, masked_attention
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 
@@ -104,7 +104,7 @@ def test_query_blocks_equal_one_block(tiny_config, monkeypatch, length):
         return jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))(q, k, v)
 
     blocks = run()
-    monkeypatch.setattr(attention, "_MIN_QUERY_BLOCK", length)
+    monkeypatch.setattr(block_attention, "_MIN_QUERY_BLOCK", length)
     jax.tree.map(functools.partial(np.testing.assert_allclose, atol=2e-5), blocks, run())
 
 
