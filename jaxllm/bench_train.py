@@ -16,7 +16,7 @@ from jaxllm.defaults import mixture_entry, train_config
 from jaxllm.errors import UserError
 from jaxllm.input.device import prefetch
 from jaxllm.input.id_pairs import holds_ids, read_id_pairs
-from jaxllm.input.mixture import loss_capacity, read_mixture
+from jaxllm.input.mixture import group_loss_capacity, read_mixture
 from jaxllm.input.plan import Plan, make_plan, plan_source
 from jaxllm.input.tokens import TokenizedSource
 from jaxllm.models.config import ModelConfig
@@ -28,7 +28,7 @@ from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.peaks import matmul_peak
 from jaxllm.parallel.mesh import make_mesh
-from jaxllm.parallel.rules import partition_spec
+from jaxllm.parallel.rules import num_batch_parts, partition_spec
 from jaxllm.paths import resolve_data_dir
 from jaxllm.weights.load import Model, load_model
 
@@ -54,6 +54,9 @@ def bench_train(
         UserError: a model or data that cannot work, or fewer than two steps.
     """
     mesh = make_mesh()
+    parts = num_batch_parts(mesh)
+    if rows % parts:
+        raise UserError(f"--rows={rows}: {parts} devices share the rows; use a multiple of {parts}")
     by_ids = holds_ids(data)
     loaded = load_model(model, dtype=dtype, mesh=mesh, needs_tokenizer=not by_ids)
     read = _read_ids if by_ids else _read_texts
@@ -72,7 +75,11 @@ def bench_train(
         train_step = make_train_step(
             loaded.config,
             optimizer,
-            functools.partial(sft_loss, loss_capacity=loss_capacity(plan, sources)),
+            functools.partial(
+                sft_loss,
+                loss_capacity=group_loss_capacity(plan, sources, num_groups=parts, accumulation=1),
+                loss_groups=parts,
+            ),
             learning_rate(settings, steps),
             target,
         )

@@ -32,7 +32,7 @@ from jaxllm.input.batches import example_ids
 from jaxllm.input.device import Prefetch, prefetch
 from jaxllm.input.flops import PlanFlops
 from jaxllm.input.mini_tokenizer import mini_tokenizer
-from jaxllm.input.mixture import Mixture, read_mixture
+from jaxllm.input.mixture import Mixture, group_loss_capacity, read_mixture
 from jaxllm.input.plan import Plan
 from jaxllm.input.preferences import max_pairs
 from jaxllm.input.presence import describe_presence
@@ -69,7 +69,7 @@ from jaxllm.observe.summary import remove_summary, write_summary
 from jaxllm.parallel.agreement import first_process_first, is_first_process
 from jaxllm.parallel.mesh import MeshShape, describe_mesh, make_mesh
 from jaxllm.parallel.preemption import Preempted, Preemption
-from jaxllm.parallel.rules import partition_spec
+from jaxllm.parallel.rules import num_batch_parts, partition_spec
 from jaxllm.parallel.startup import add_process_flags, joined
 from jaxllm.parallel.stragglers import StragglerWatch
 from jaxllm.paths import resolve_data_dir
@@ -499,7 +499,16 @@ def _training(
     match config.objective:
         case "sft":
             mixture = read_mixture(config, tokenizer, data_dir=data_dir)
-            objective = make_objective(config, loss_capacity=mixture.loss_capacity)
+            objective = make_objective(
+                config,
+                loss_capacity=group_loss_capacity(
+                    mixture.plan,
+                    mixture.sources,
+                    num_groups=num_batch_parts(mesh),
+                    accumulation=config.input.accumulation,
+                ),
+                loss_groups=num_batch_parts(mesh),
+            )
             return _Training(mixture=mixture, objective=objective)
         case "dpo":
             return _dpo(config, tokenizer, data_dir, params, model_config, mesh)

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 
+import numpy as np
 import pytest
 
 import jaxllm.bench as bench_module
-from jaxllm.bench import bench_decode, bench_metrics, bench_train
+import jaxllm.bench_train as bench_train_module
+from jaxllm.bench import bench_decode, bench_metrics
+from jaxllm.bench_train import bench_train
 from jaxllm.cli import main
 from jaxllm.errors import UserError
+from jaxllm.input.plan import make_plan, plan_source
+from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 from jaxllm.weights.safetensors_folder import write_hf_folder
 
 
@@ -51,6 +57,7 @@ def test_ids_alone_are_decoded_without_a_tokenizer(tiny_config, tiny_params, tmp
 def test_decoding_and_training_are_measured(tiny_run, tmp_path, monkeypatch):
     for peak in ("matmul_peak", "read_bandwidth"):
         monkeypatch.setattr(bench_module, peak, lambda *_: 1e9)
+    monkeypatch.setattr(bench_train_module, "matmul_peak", lambda *_: 1e9)
     requests, pairs = tmp_path / "requests.jsonl", tmp_path / "pairs.jsonl"
     lines = [
         {"id": str(n), "prompt_ids": [5] * (20 + n), "max_new_tokens": 1 + n, "ignore_eos": True}
@@ -73,3 +80,54 @@ def test_decoding_and_training_are_measured(tiny_run, tmp_path, monkeypatch):
     assert trained["steps"] == 4
     assert trained["tokens_per_s"] > trained["trained_tokens_per_s"] > 0
     assert trained["peak_share"] > 0
+
+
+def test_token_ids_are_trained_on_without_a_tokenizer(
+    tiny_config, tiny_params, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(bench_train_module, "matmul_peak", lambda *_: 1e9)
+    write_hf_folder(tmp_path / "model", tiny_params, tiny_config)
+    pairs = tmp_path / "pairs.jsonl"
+    lines = [{"prompt_ids": [7] * (n % 9 + 1), "completion_ids": [n, 2]} for n in range(64)]
+    pairs.write_text("\n".join(map(json.dumps, lines)))
+    run = functools.partial(bench_train, str(tmp_path / "model"), str(pairs), dtype="float32")
+    figures = run(rows=8, length=16, max_steps=0)
+    # Of the second step on: what the mathematics needs, whatever rows it is laid out in.
+    assert figures["steps"] >= 2
+    assert figures["needed_gflop"] > 0
+    assert figures["peak_rss_mb"] > 0
+    assert 0 <= figures["padding"] < 1
+    assert 0 <= figures["input_wait"] <= 1
+    assert figures["trained_tokens_per_s"] < figures["tokens_per_s"]
+    with pytest.raises(UserError, match=r"--rows=6: 8 devices .* multiple of 8"):
+        run(rows=6, length=16, max_steps=0)
+    with pytest.raises(UserError, match=r"makes 1 step .* smaller --rows"):
+        run(rows=8, length=16, max_steps=1)
+
+
+def test_needed_operations_are_counted_by_hand(tiny_config):
+    source = TokenizedSource(
+        name="data",
+        ids=np.zeros(9, np.int32),
+        loss_weights=np.array([0, 0, 0, 1, 1, 0, 0, 0, 1], np.float32),
+        offsets=np.array([0, 5, 9]),
+        example_ids=("0", "1"),
+        counts=TokenizeCounts(read=2, kept=2, truncated=0, dropped_long=0, dropped_untrained=0),
+    )
+    plan = make_plan(
+        [plan_source(source, shuffle=False)],
+        seed=0,
+        rows_per_step=1,
+        row_length=4,
+        num_epochs=1,
+        packing="none",
+    )
+    hidden, layers, vocab = 32, 2, 400
+    # Per token: query and output of 32, key and value of 16, and three of 64 in the MLP.
+    per_token = 2 * layers * hidden * (2 * 32 + 2 * 16 + 3 * 64)
+    both = 7 * per_token + 3 * 2 * hidden * vocab
+    # Positions 1 to 4 of the first example and 1 to 3 of the second see so many keys.
+    both += layers * 4 * 32 * ((1 + 2 + 3 + 4) + (1 + 2 + 3))
+    assert bench_train_module._needed_flops(tiny_config, plan, [source], range(2)) == 3 * both
+    second = 3 * per_token + 2 * hidden * vocab + layers * 4 * 32 * (1 + 2 + 3)
+    assert bench_train_module._needed_flops(tiny_config, plan, [source], range(1, 2)) == 3 * second

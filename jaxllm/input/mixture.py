@@ -179,15 +179,38 @@ def loss_capacity(plan: Plan, sources: Sequence[TokenizedSource]) -> int | None:
     """The most positions of any row of a plan that carry loss, rounded up; None: up to all."""
     if plan.packing == "concat":
         return None
-    trained = [
-        np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
-        for source in sources
-    ]
+    return _rounded_up(int(_trained_of_rows(plan, sources).max()), plan.row_length)
+
+
+def group_loss_capacity(
+    plan: Plan, sources: Sequence[TokenizedSource], *, num_groups: int, accumulation: int
+) -> int | None:
+    """The most positions that carry loss in any of the groups which the rows of a micro-batch make.
+
+    Rows share what one of them does not need, so that it is far less than the sum of theirs.
+
+    Args:
+      num_groups: of neighbouring rows, such as the parts that devices hold of a batch.
+      accumulation: micro-batches of a step (see `jaxllm.input.device.prefetch`).
+    """
+    if plan.packing == "concat":
+        return None
+    rows = plan.rows_per_step // (num_groups * accumulation)
+    trained = _trained_of_rows(plan, sources)
+    of_groups = trained.reshape(plan.num_steps, num_groups, rows, accumulation).sum(axis=2)
+    return _rounded_up(int(of_groups.max()), rows * plan.row_length)
+
+
+def _trained_of_rows(plan: Plan, sources: Sequence[TokenizedSource]) -> np.ndarray:
+    """Positions that carry loss, int64 [rows]."""
     of_entry = np.zeros(len(plan.source_ids), np.int64)
-    for index, counts in enumerate(trained):
+    for index, source in enumerate(sources):
         mine = plan.source_ids == index
+        counts = np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
         of_entry[mine] = counts[plan.example_ids[mine]]
-    ends = np.concatenate(([0], np.cumsum(of_entry)))[plan.row_offsets]
-    most = int(np.diff(ends).max())
+    return np.diff(np.concatenate(([0], np.cumsum(of_entry)))[plan.row_offsets])
+
+
+def _rounded_up(most: int, positions: int) -> int | None:
     capacity = -(-most // _CAPACITY_STEP) * _CAPACITY_STEP
-    return capacity if capacity < plan.row_length else None
+    return capacity if capacity < positions else None

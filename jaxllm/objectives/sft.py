@@ -2,7 +2,7 @@
 
 The same function pre-trains (every token has weight 1) and fine-tunes (answers only).
 
-Shape suffixes: B rows, T positions, C positions that carry loss, D hidden_size.
+Shape suffixes: B rows or groups of rows, T positions, C positions that carry loss, D hidden_size.
 """
 
 from __future__ import annotations
@@ -45,14 +45,17 @@ def sft_loss(
     *,
     settings: SftSettings = SftSettings(),
     loss_capacity: int | None = None,
+    loss_groups: int | None = None,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over a batch, not means, so that micro-batches add up to the whole.
 
     Args:
         batch: `tokens`, `targets`, `segment_ids`, `positions` (int32) and `loss_weights`
             (float32), each [B, T]; with adapters that drop, `dropout_key`.
-        loss_capacity: the most positions of any row that carry loss. Only that many per row are
-            projected to the vocabulary; None projects all T.
+        loss_capacity: the most positions of any group that carry loss. Only that many per group
+            are projected to the vocabulary; None projects all.
+        loss_groups: groups of neighbouring rows, which must divide B; None makes each row one. With
+            as many as the devices among which the batch is split, each gathers from its own rows.
 
     Returns:
         The weighted loss sum and the sum of weights, float32 scalars; nothing else to log.
@@ -65,10 +68,13 @@ def sft_loss(
         batch["segment_ids"],
         batch.get("dropout_key"),
     )
-    where_BC = trained_positions(batch["loss_weights"], loss_capacity)
-    hidden_BCD, targets_BC, weights_BC = (
-        take_positions(array, where_BC)
+    hidden_BTD, targets_BT, weights_BT = (
+        array.reshape(loss_groups or len(array), -1, *array.shape[2:])
         for array in (hidden_BTD, batch["targets"], batch["loss_weights"])
+    )
+    where_BC = trained_positions(weights_BT, loss_capacity)
+    hidden_BCD, targets_BC, weights_BC = (
+        take_positions(array, where_BC) for array in (hidden_BTD, targets_BT, weights_BT)
     )
     kernel = head_kernel(params, config).astype(config.dtype)
     loss_sum = linear_cross_entropy(

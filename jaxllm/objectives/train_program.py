@@ -50,18 +50,25 @@ class TrainProgram:
 
 
 def make_objective(
-    config: ConfigDict, *, loss_capacity: int | None, pairs_per_row: int = 0
+    config: ConfigDict,
+    *,
+    loss_capacity: int | None,
+    loss_groups: int | None = None,
+    pairs_per_row: int = 0,
 ) -> Objective:
     """The objective that `config.objective` names.
 
     Args:
-        loss_capacity: the most positions of any row that carry loss; None: up to all of them.
+        loss_capacity: the most positions of any row that carry loss; None: up to all of them. With
+            `loss_groups`, which "sft" alone has, that of any of so many groups of rows.
         pairs_per_row: the most preferences that a row holds; "dpo" alone has some.
     """
     match config.objective:
         case "sft":
             settings = SftSettings(**config.sft)
-            loss = functools.partial(sft_loss, settings=settings, loss_capacity=loss_capacity)
+            loss = functools.partial(
+                sft_loss, settings=settings, loss_capacity=loss_capacity, loss_groups=loss_groups
+            )
             return Objective(loss=loss)
         case "dpo":
             preferences = DpoSettings(**config.dpo)

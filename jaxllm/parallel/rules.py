@@ -40,6 +40,11 @@ def partition_spec(axes: tuple[str | None, ...]) -> PartitionSpec:
     return PartitionSpec(*(None if axis is None else RULES[axis] for axis in axes))
 
 
+def num_batch_parts(mesh: Mesh) -> int:
+    """Among how many devices or groups of them the rows of a batch are split."""
+    return _size(mesh, RULES["batch"])
+
+
 def sharding(mesh: Mesh, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding:
     """How an array of `shape` whose dimensions are `axes` lies on `mesh`.
 

@@ -36,7 +36,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("annotation", "evaluators", "judging", "reporting"),
     ("contamination", "sweeping", "planning"),
     (
-        *("defaults", "recipes", "data_overlap", "data_requests"),
+        *("defaults", "recipes", "bench_train", "data_overlap", "data_requests"),
         *("judge_audit", "judge_files", "judge_pairwise"),
     ),
     (*_VERBS, "integrations"),
@@ -52,6 +52,7 @@ _BESIDE = {
     "evaluators": {"judging", "reporting"},
     "judging": {"reporting"},
     "annotation": {"reporting"},  # its statistics
+    "bench_train": {"defaults"},
     "demo": set(_VERBS),
     "bench": set(_VERBS),
     "judge": {"evaluate"},  # the judge of a model's answers is an evaluator like any other

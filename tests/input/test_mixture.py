@@ -7,13 +7,16 @@ import socket
 import subprocess
 import sys
 
+import jax
 import numpy as np
 import pytest
+from jax.sharding import SingleDeviceSharding
 
 from jaxllm.config import load_config
 from jaxllm.defaults import mixture_entry
 from jaxllm.errors import MissingData, UserError
-from jaxllm.input.mixture import read_held_out, read_mixture
+from jaxllm.input.device import prefetch
+from jaxllm.input.mixture import group_loss_capacity, read_held_out, read_mixture
 from jaxllm.input.presence import describe_presence
 from jaxllm.input.provenance import differences
 
@@ -256,3 +259,23 @@ def test_processes_that_share_a_disk_tokenize_once(tiny_tokenizer_folder, tmp_pa
     (first, digest), (second, same) = (p.communicate()[0].split() for p in processes)
     assert (first, second) == ("2", "0")
     assert digest == same
+
+
+@pytest.mark.parametrize(("num_groups", "accumulation"), [(1, 1), (2, 1), (1, 2), (2, 2)])
+def test_a_group_of_rows_has_room_for_all_that_carries_loss(
+    config, tiny_tokenizer, tmp_path, num_groups, accumulation
+) -> None:
+    mixture = read_mixture(config, tiny_tokenizer, data_dir=tmp_path)
+    capacity = group_loss_capacity(
+        mixture.plan, mixture.sources, num_groups=num_groups, accumulation=accumulation
+    )
+    rows = 4 // (num_groups * accumulation)
+    sharding = SingleDeviceSharding(jax.devices()[0])
+    steps = mixture.plan.num_steps
+    most = 0
+    with prefetch(mixture.plan, mixture.sources, 0, steps, sharding, accumulation) as batches:
+        for _, batch in batches:
+            trained = np.asarray(batch["loss_weights"]) > 0
+            most = max(most, trained.reshape(accumulation, num_groups, -1).sum(axis=2).max())
+    assert most <= capacity < most + 16
+    assert capacity < rows * mixture.plan.row_length

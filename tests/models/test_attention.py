@@ -90,6 +90,33 @@ def test_splash_on_a_mesh_splits_rows_and_heads(tiny_config):
     np.testing.assert_allclose(np.where(real, sharded, 0), np.where(real, alone, 0), atol=1e-4)
 
 
+@pytest.mark.parametrize("kv_heads", [1, 2, 4])
+@pytest.mark.parametrize(("dtype", "tolerance"), [("float32", 1e-5), ("bfloat16", 5e-2)])
+def test_the_gradient_in_blocks_is_that_of_the_reference(tiny_config, kv_heads, dtype, tolerance):
+    q, k, v = _arrays(2, 150, 4, kv_heads, 8, dtype)
+    segments = _segments(2, 150)
+    real = (segments > 0)[:, :, None, None]
+
+    def run(attend):
+        def total(*arrays):
+            out = jnp.where(real, attend(*arrays).astype(jnp.float32), 0)
+            return jnp.sum(jnp.sin(out)), out
+
+        found = jax.jit(jax.grad(total, argnums=(0, 1, 2), has_aux=True))(q, k, v)
+        return jax.tree.map(lambda array: np.asarray(array, np.float32), found)
+
+    def reference(q, k, v):
+        mask = block_attention.causal_mask(jnp.asarray(segments), 0, 150)
+        return masked_attention(q, jnp.swapaxes(k, 1, 2), jnp.swapaxes(v, 1, 2), mask)
+
+    found = run(lambda *arrays: causal_attention(tiny_config, *arrays, segments))
+    jax.tree.map(
+        functools.partial(np.testing.assert_allclose, atol=tolerance, rtol=tolerance),
+        found,
+        run(reference),
+    )
+
+
 @pytest.mark.parametrize("length", [200, 640, 2100])
 def test_query_blocks_equal_one_block(tiny_config, monkeypatch, length):
     q, k, v = _arrays(1, length, 2, 1, 8)
