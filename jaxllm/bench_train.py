@@ -107,7 +107,7 @@ def bench_train(
         "trained_tokens_per_s": round(trained / seconds, 1),
         "peak_share": round(needed / seconds / peak, 4),
         "peak_gflops": round(peak / 1e9, 1),
-        "needed_gflop": round(needed / 1e9, 1),
+        "needed_gflop": round(needed / 1e9, 3),
         "padding": round(plan.padding_share, 4),
         "input_wait": round(waited / seconds, 4),
         "peak_rss_mb": round(rss),
