@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from etils import epath
 
 from jaxllm.errors import UserError
-from jaxllm.input.records import jsonl_records
+from jaxllm.input.records import fields_of, jsonl_records
 from jaxllm.input.tokens import TokenizeCounts, TokenizedSource, TokenPart, join_parts
 
 _FIELDS = ("prompt_ids", "completion_ids")
@@ -19,7 +18,10 @@ _FIELDS = ("prompt_ids", "completion_ids")
 def holds_ids(path: str | os.PathLike[str]) -> bool:
     """Whether the first line of a JSONL file gives ids and no text."""
     record = next(jsonl_records(epath.Path(path)), None)
-    return record is not None and b'"prompt_ids"' in record.content
+    try:
+        return record is not None and "prompt_ids" in fields_of(record)
+    except UserError:
+        return False  # whoever reads the file tells what is wrong with the line
 
 
 def read_id_pairs(
@@ -37,9 +39,9 @@ def read_id_pairs(
     read = truncated = untrained = 0
     for record in jsonl_records(epath.Path(path)):
         try:
-            prompt, completion = _pair(json.loads(record.content), vocab_size)
-        except (ValueError, UserError) as error:
-            raise UserError(f"{record.place}: {error}") from error
+            prompt, completion = _pair(fields_of(record), vocab_size)
+        except UserError as error:
+            raise UserError(f"{record.place}: {error}") from None
         read += 1
         if len(prompt) >= max_length:
             untrained += 1
@@ -65,11 +67,10 @@ def read_id_pairs(
     return join_parts([part], name="data", origin={})
 
 
-def _pair(fields: Any, vocab_size: int) -> tuple[list[int], list[int]]:
+def _pair(fields: dict[str, Any], vocab_size: int) -> tuple[list[int], list[int]]:
     for field in _FIELDS:
-        found = fields.get(field) if isinstance(fields, dict) else None
-        is_ids = isinstance(found, list) and found and all(type(id_) is int for id_ in found)
-        if not is_ids:
+        found = fields.get(field)
+        if not (isinstance(found, list) and found and all(type(id_) is int for id_ in found)):
             raise UserError(f"`{field}` must be a list of whole numbers, at least one")
         if not 0 <= min(found) <= max(found) < vocab_size:
             raise UserError(

@@ -34,13 +34,18 @@ def parse(record: Record) -> Example:
     Raises UserError with the place and the reason for one that is no example.
     """
     try:
-        content = record.content
-        fields = _from_json(content) if isinstance(content, bytes) else content
-        if not isinstance(fields, dict):
-            raise UserError(f"a {type(fields).__name__} where a JSON object is wanted")
-        return example_from_record(fields, id=record.id)
+        return example_from_record(fields_of(record), id=record.id)
     except UserError as error:
         raise UserError(f"{record.place}: {error}") from None
+
+
+def fields_of(record: Record) -> dict[str, Any]:
+    """The fields of a record; raises UserError with the reason alone for what is no object."""
+    content = record.content
+    fields = _from_json(content) if isinstance(content, bytes) else content
+    if not isinstance(fields, dict):
+        raise UserError(f"a {type(fields).__name__} where a JSON object is wanted")
+    return fields
 
 
 def _from_json(line: bytes) -> Any:

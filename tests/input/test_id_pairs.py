@@ -43,7 +43,7 @@ def test_text_holds_no_ids(tmp_path):
         ({"prompt_ids": [], "completion_ids": [1]}, "`prompt_ids` must be a list of whole numbers"),
         ({"prompt_ids": [1.5], "completion_ids": [1]}, "`prompt_ids` must be a list"),
         ({"prompt_ids": [1, 10], "completion_ids": [1]}, "ids from 1 to 10; the model's go .* 9"),
-        ([1], "`prompt_ids` must be"),
+        ([1], "line 1: a list where a JSON object is wanted"),
         ({"prompt_ids": [1] * 9, "completion_ids": [1]}, "none of its 1 pairs .* within 4 tokens"),
     ],
 )
