@@ -13,6 +13,8 @@ from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.parallel.agreement import gather
 
@@ -80,17 +82,19 @@ def _rest(seconds: Sequence[float], number: int) -> float:
 def _seconds_of_own_work() -> float:
     """Mean seconds for a product of matrices on each device of this process, all at once."""
     size, dtype = (256, jnp.float32) if jax.default_backend() == "cpu" else (4096, jnp.bfloat16)
-    matrices = [
-        jax.device_put(jnp.ones((size, size), dtype), device) for device in jax.local_devices()
-    ]
-    jax.block_until_ready([_product(matrix) for matrix in matrices])
-    count, start = 0, time.monotonic()
-    while time.monotonic() - start < _PROBE_SECONDS:
-        jax.block_until_ready([_product(matrix) for matrix in matrices])
-        count += 1
+    # In a run the mesh of all processes is set, and this is work for the devices of one.
+    own = Mesh(np.array(jax.local_devices()), ("device",))
+    with jax.set_mesh(own):
+        ones = np.ones((len(own.devices), size, size), dtype)
+        matrices = jax.device_put(ones, NamedSharding(own, PartitionSpec("device")))
+        jax.block_until_ready(_product(matrices))
+        count, start = 0, time.monotonic()
+        while time.monotonic() - start < _PROBE_SECONDS:
+            jax.block_until_ready(_product(matrices))
+            count += 1
     return (time.monotonic() - start) / count
 
 
 @jax.jit
-def _product(matrix: jax.Array) -> jax.Array:
-    return matrix @ matrix
+def _product(matrices: jax.Array) -> jax.Array:
+    return matrices @ matrices

@@ -39,7 +39,7 @@ with joined(parser.parse_args([])):
         busy = []
         if number == 1 and steps == 10:
             # What shares its core with others computes slowly.
-            endless = [sys.executable, "-c", "import time\nwhile time.process_time() < 20: pass"]
+            endless = [sys.executable, "-c", "import time\\nwhile time.process_time() < 20: pass"]
             busy = [subprocess.Popen(endless) for _ in range(4)]
             time.sleep(0.5)
         for _ in range(steps):
