@@ -58,7 +58,7 @@ smollm2: $(STAMP) $(SMOLLM2_GGUF) ## a real pretrained model (SmolLM2-135M-Instr
 	@$(RUN)/jaxllm convert --to=hf --overwrite $(SMOLLM2_GGUF) runs/smollm2
 
 test: $(STAMP) ## the quick tests: at most 10 minutes on 2 cores
-	@$(RUN)/python -m pytest -q -m "$(QUICK)"
+	@$(RUN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile
 
 test-slow: $(STAMP) ## kills, several processes, long runs
 	@$(RUN)/python -m pytest -q -m "slow and not parity and not device"
