@@ -50,7 +50,7 @@ def test_no_verb_shows_the_help_and_fails(capsys: pytest.CaptureFixture[str]) ->
 
 @pytest.mark.parametrize(
     "typed, hint",
-    [("trian", "did you mean `jaxllm train`?"), ("xyzzy", "verbs: train, evaluate")],
+    [("trian", "did you mean `jaxllm train`?"), ("xyzzy", "verbs: train, sweep, evaluate")],
 )
 def test_an_unknown_verb_names_the_nearest(
     capsys: pytest.CaptureFixture[str], typed: str, hint: str

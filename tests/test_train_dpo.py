@@ -12,6 +12,7 @@ import pytest
 import jaxllm.train as train_verb
 from jaxllm.defaults import mixture_entry
 from jaxllm.errors import UserError
+from jaxllm.objectives import train_program
 from jaxllm.observe.writer import read_scalars
 from jaxllm.parallel.mesh import make_mesh
 from jaxllm.weights.load import load_model
@@ -139,7 +140,7 @@ def test_the_reference_is_asked_once(config, tmp_path, monkeypatch):
 def test_resume_bit_exact(config, tmp_path, monkeypatch, reference):
     config.dpo.reference = reference
     train_verb.train(config, tmp_path / "whole")
-    make_train_step = train_verb.make_train_step
+    make_train_step = train_program.make_train_step
 
     def interrupted(*args, **kwargs):
         step, left = make_train_step(*args, **kwargs), iter(range(6))
@@ -152,7 +153,7 @@ def test_resume_bit_exact(config, tmp_path, monkeypatch, reference):
         return run
 
     with monkeypatch.context() as patch:
-        patch.setattr(train_verb, "make_train_step", interrupted)
+        patch.setattr(train_program, "make_train_step", interrupted)
         with pytest.raises(KeyboardInterrupt):
             train_verb.train(config, tmp_path / "killed")
     train_verb.train(config, tmp_path / "killed")

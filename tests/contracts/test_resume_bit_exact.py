@@ -16,6 +16,7 @@ import pytest
 
 import jaxllm.train as train_verb
 from jaxllm.config import save_config
+from jaxllm.objectives import train_program
 from jaxllm.observe.writer import read_scalars
 from jaxllm.weights.load import load_model
 
@@ -41,7 +42,7 @@ def _assert_same_run(workdir: Path, whole: Path) -> None:
 
 def _train_with_interruptions(config, workdir: Path, monkeypatch) -> None:
     """From the start to step 6 (a checkpoint at 4), then to 10 (one at 8), then to the end."""
-    make_train_step = train_verb.make_train_step
+    make_train_step = train_program.make_train_step
 
     def interrupted_after(num_steps):
         def make(*args, **kwargs):
@@ -57,11 +58,11 @@ def _train_with_interruptions(config, workdir: Path, monkeypatch) -> None:
         return make
 
     for num_steps in (6, 6):
-        monkeypatch.setattr(train_verb, "make_train_step", interrupted_after(num_steps))
+        monkeypatch.setattr(train_program, "make_train_step", interrupted_after(num_steps))
         with pytest.raises(KeyboardInterrupt):
             train_verb.train(config, workdir)
     assert len(list((workdir / "metrics").iterdir())) == 2
-    monkeypatch.setattr(train_verb, "make_train_step", make_train_step)
+    monkeypatch.setattr(train_program, "make_train_step", make_train_step)
     train_verb.train(config, workdir)
 
 

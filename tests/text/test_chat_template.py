@@ -137,7 +137,7 @@ def test_a_template_can_neither_leave_the_sandbox_nor_break_the_program(with_tem
 
 
 def test_a_tokenizer_without_a_chat_template(sentencepiece_folder):
-    with pytest.raises(UserError, match="has no chat template; choose from plain, llm_jp"):
+    with pytest.raises(UserError, match="has no chat template; choose from plain, verbatim"):
         get_template("chat", load_tokenizer(sentencepiece_folder))
     with pytest.raises(UserError, match="no chat template"):
         get_template("chat")
