@@ -13,11 +13,12 @@ import jaxllm.train as train_verb
 from jaxllm.defaults import mixture_entry
 from jaxllm.errors import UserError
 from jaxllm.objectives import train_program
+from jaxllm.observe.meter import MEASURED
 from jaxllm.observe.writer import read_scalars
 from jaxllm.parallel.mesh import make_mesh
 from jaxllm.weights.load import load_model
 
-_CLOCK = ("time", "tokens_per_second")
+_CLOCK = ("time", *MEASURED)
 
 
 @pytest.fixture

@@ -8,6 +8,17 @@ from collections.abc import Callable
 from jaxllm.observe.goodput import TimeLedger
 from jaxllm.observe.memory import device_memory_mb, rss_mb
 
+# What a reading may hold: the figures that another run of the same steps has otherwise.
+MEASURED = (
+    "step_s",
+    "tokens_per_second",
+    "mfu",
+    "input_wait",
+    "goodput",
+    "rss_mb",
+    "device_memory_mb",
+)
+
 
 class Meter:
     """Speed of the steps between two readings, without evaluations, checkpoints and compiling.

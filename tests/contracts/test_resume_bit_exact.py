@@ -17,10 +17,11 @@ import pytest
 import jaxllm.train as train_verb
 from jaxllm.config import save_config
 from jaxllm.objectives import train_program
+from jaxllm.observe.meter import MEASURED
 from jaxllm.observe.writer import read_scalars
 from jaxllm.weights.load import load_model
 
-_CLOCK = ("time", "tokens_per_second")
+_CLOCK = ("time", *MEASURED)
 
 
 def _params(workdir: Path):
