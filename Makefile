@@ -98,7 +98,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 $(PARITY_STAMP): pyproject.toml
-	@echo "installing jaxllm, torch, transformers and the compiler for TPUs into $(PARITY_VENV) (once; about three minutes, 3.2 GB)"
+	@echo "installing jaxllm, torch, transformers and the compiler for TPUs into $(PARITY_VENV) (once; about three minutes, 3.5 GB)"
 	@$(call new_venv,$(PARITY_VENV))
 # torch goes first and alone: the pin is met before anything that also wants torch can choose one.
 	@$(call install,$(PARITY_VENV),$(TORCH))

@@ -113,7 +113,6 @@ def train(
     # ---- Mesh ----------------------------------------------------------------------------------
     mesh = make_mesh(MeshShape(**config.mesh))
     _say(f"mesh: {describe_mesh(mesh)}")
-    peak = total_peak(config.model.dtype)
 
     # ---- Model and tokenizer -------------------------------------------------------------------
     data_dir = resolve_data_dir(config.data_dir)
@@ -122,6 +121,7 @@ def train(
         _say(presence)
     params, model_config, tokenizer, source_files, base = _start(config, mesh, data_dir)
     _say(f"model: {num_params(model_config):,} parameters, compute in {model_config.dtype}")
+    peak = total_peak(model_config.dtype)
 
     # ---- Data and loss -------------------------------------------------------------------------
     check_rows(config, mesh)

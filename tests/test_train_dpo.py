@@ -65,6 +65,8 @@ def _log(workdir):
 def _assert_close(log, other):
     assert len(log) == len(other) > 0
     for row, same in zip(log, other, strict=True):
+        if abs(same.get("rewards/margins", 1.0)) < 1e-5:  # who wins a tie is chance
+            row, same = ({**one, "rewards/accuracies": 0.5} for one in (row, same))
         assert row == pytest.approx(same, rel=1e-4, abs=1e-5)
 
 
