@@ -194,5 +194,6 @@ def test_every_recipe_trains_small(data_dir):
         summary = train(config, data_dir / name)
         assert summary["steps"] == 40
         names = {name.split("/")[1] for name in summary if name.startswith("eval/")}
-        needed = {name for name, entry in config.evals.items() if not entry.get("optional")}
-        assert needed <= names <= set(config.evals)
+        # The dev set of instruct2 is held out of data that is not here, and its evaluator optional.
+        left_out = {"dev"} if recipe == "sft/llm_jp_instruct2.py" else set()
+        assert names == set(config.evals) - left_out
