@@ -1,34 +1,21 @@
-"""One HTML file that shows results to a reader: no server, no network, no other file.
-
-What models wrote is data from strangers. It reaches the page as JSON inside a script element that
-no browser runs, with every `<` escaped, and is shown as text only; a content security policy lets
-nothing run but the page's own three scripts, by their hashes.
-"""
+"""The page of all results: what was learned, scores, curves, answers, provenance."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import importlib.resources
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import jinja2
-import plotly.offline
-
-import jaxllm
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board
 from jaxllm.reporting.browsing import DEFAULT_LIMIT, RIGHT_FROM, browsable_samples
 from jaxllm.reporting.curves import chart_data
-from jaxllm.reporting.grid import MISSING
 from jaxllm.reporting.learned import RULE, judge, reference_for
+from jaxllm.reporting.page.document import PLOTLY, render_document
 from jaxllm.reporting.pairing import average_difference
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.table import score_table
 from jaxllm.reporting.without_overlap import Overlapping
 
-_CATEGORY_NAMES = {
+CATEGORY_NAMES = {
     "CG": "code generation",
     "EL": "entity linking",
     "FA": "fundamental analysis",
@@ -65,29 +52,16 @@ def render_page(
         max_samples: how many samples of each task the page carries.
         overlapping: what `score_table` takes.
     """
-    page = importlib.resources.files("jaxllm.reporting") / "page"
-    scripts = [
-        plotly.offline.get_plotlyjs(),
-        *((page / name).read_text(encoding="utf-8") for name in ("charts.js", "samples.js")),
-    ]
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters |= {"score": _score, "signed": _signed, "percent": _percent}
-    template = environment.from_string((page / "template.html").read_text(encoding="utf-8"))
-    return template.render(
+    return render_document(
+        "template.html",
+        scripts=(PLOTLY, "plots.js", "charts.js", "samples.js"),
         boards=[_board_view(board, scalars or {}, max_samples, overlapping) for board in boards],
         left_out=left_out,
         rule=RULE,
         right_from=RIGHT_FROM,
         max_samples=max_samples,
-        category_names=_CATEGORY_NAMES,
+        category_names=CATEGORY_NAMES,
         role_names=_ROLE_NAMES,
-        missing=MISSING,
-        version=jaxllm.__version__,
-        style=(page / "page.css").read_text(encoding="utf-8"),
-        scripts=scripts,
-        script_hashes=[_hash(script) for script in scripts],
     )
 
 
@@ -97,7 +71,6 @@ def _board_view(
     max_samples: int,
     overlapping: Overlapping | None,
 ) -> dict[str, Any]:
-    charts = chart_data(board, scalars)
     tuned = board.having(TUNED)
     return {
         "title": board.title,
@@ -107,9 +80,8 @@ def _board_view(
         "tuned": [_tuned_view(board, run) for run in tuned],
         # The charts draw tuned runs in four colours in turn, and so do the marks beside names.
         "marks": {board.label(run): f"tuned c{index % 4 + 1}" for index, run in enumerate(tuned)},
-        "charts": charts,
-        "charts_json": _script_json(charts),
-        "samples_json": _script_json(browsable_samples(board, limit=max_samples)),
+        "charts": chart_data(board, scalars),
+        "samples": browsable_samples(board, limit=max_samples),
         "provenance": [_provenance(board, run) for run in board.runs],
     }
 
@@ -174,26 +146,3 @@ def _provenance(board: Board, run: Result) -> dict[str, Any]:
             for name, task in run.tasks.items()
         ],
     }
-
-
-def _script_json(value: Any) -> str:
-    # `<` is the one character that could end the script element or open a comment in it.
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c")
-
-
-def _hash(script: str) -> str:
-    digest = hashlib.sha256(script.encode()).digest()
-    return f"'sha256-{base64.b64encode(digest).decode()}'"
-
-
-def _score(value: float | None) -> str:
-    return MISSING if value is None else f"{value:.3f}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.3f}".replace("-", "\u2212")
-
-
-def _percent(value: float) -> str:
-    return f"{100 * min(max(value, 0.0), 1.0):.2f}%"

@@ -54,7 +54,7 @@ def test_what_models_wrote_stays_text(boards):
     page = _Page(render_page(boards, left_out=[_HOSTILE]))
     assert {tag for tag, _ in page.elements} & {"img", "iframe", "object", "link"} == set()
     kinds = [kind for kind, _ in page.scripts]
-    assert kinds == ["application/json", "application/json", None, None, None]
+    assert kinds == ["application/json", "application/json", None, None, None, None]
     samples = json.loads(page.scripts[1][1])
     assert _HOSTILE in samples["texts"]
 

@@ -1,34 +1,10 @@
-// Draws the charts of every board with Plotly, in the colours that the style sheet has at the moment.
+// The charts of every board: categories over steps, profiles, training loss.
 "use strict";
 
 (() => {
   const ROLE_LINES = { majority: "dot", control: "dash" };
 
-  const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-
-  const runColour = (index) => style(index % 4 === 0 ? "--tuned" : `--tuned-${(index % 4) + 1}`);
-
-  const translucent = (hex, alpha) => {
-    const channels = [1, 3, 5].map((at) => parseInt(hex.slice(at, at + 2), 16));
-    return `rgba(${channels.join(",")},${alpha})`;
-  };
-
-  const axis = (more) => ({
-    gridcolor: style("--rule"), linecolor: style("--rule"), zeroline: false, fixedrange: true,
-    tickfont: { color: style("--soft"), size: 11 }, ...more,
-  });
-
-  // Names of models are data: Plotly would read tags in them.
-  const plain = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;");
-
-  const layout = (more) => ({
-    paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", showlegend: false,
-    font: { family: getComputedStyle(document.body).fontFamily, color: style("--ink"), size: 12 },
-    hoverlabel: {
-      bgcolor: style("--surface"), bordercolor: style("--rule"), font: { color: style("--ink") },
-    },
-    margin: { l: 34, r: 8, t: 8, b: 28 }, ...more,
-  });
+  const { style, runColour, translucent, axis, plain, layout } = plots;
 
   const panel = (data, index) => {
     const { lines, references } = data.panels[index];
@@ -127,16 +103,10 @@
 
   const CHARTS = { panel, profile, loss };
 
-  const draw = () => {
-    document.querySelectorAll(".board").forEach((board) => {
-      const data = JSON.parse(board.querySelector(".chart-data").textContent);
-      board.querySelectorAll(".plot").forEach((plot) => {
-        const [traces, look] = CHARTS[plot.dataset.chart](data, Number(plot.dataset.index));
-        Plotly.react(plot, traces, look, { displayModeBar: false, responsive: true });
-      });
+  document.querySelectorAll(".board").forEach((board) => {
+    const data = JSON.parse(board.querySelector(".chart-data").textContent);
+    board.querySelectorAll(".plot").forEach((plot) => {
+      plots.show(plot, () => CHARTS[plot.dataset.chart](data, Number(plot.dataset.index)));
     });
-  };
-
-  draw();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  });
 })();

@@ -1,0 +1,1 @@
+"""HTML documents that hold all they need, and what they are made of: see `document.py`."""
