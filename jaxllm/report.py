@@ -21,11 +21,16 @@ from jaxllm.reporting.browsing import DEFAULT_LIMIT
 from jaxllm.reporting.grid import Grid, check_format, render_grid, write_grids
 from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.readers import Material, read_material
-from jaxllm.reporting.results import Result
+from jaxllm.reporting.results import Result, write_whole_file
 from jaxllm.reporting.store import build_store, open_store, query
 from jaxllm.reporting.table import as_records, render, score_table
-from jaxllm.reporting.tradeoff import tradeoffs
-from jaxllm.reporting.views import VIEWS, ViewOptions, training_run, tuning_effect
+from jaxllm.reporting.views import (
+    VIEWS,
+    ViewOptions,
+    comparisons,
+    training_run,
+    tuning_effect,
+)
 from jaxllm.reporting.without_overlap import Overlapping
 from jaxllm.verb import Verb, run_verb
 
@@ -111,9 +116,12 @@ def _write_page(
         max_samples=max_samples,
         overlapping=overlapping,
     )
+    _write(path, page)
+
+
+def _write(path: epath.Path, page: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # A model may end a text in half a surrogate pair, which UTF-8 cannot hold.
-    path.write_bytes(page.encode("utf-8", errors="replace"))
+    write_whole_file(path, page)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -127,7 +135,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "folders", nargs="*", metavar="DIR", help="results, or a .yaml file of model cards"
     )
-    parser.add_argument("--html", metavar="OUT", help="write one HTML file that needs no network")
+    parser.add_argument(
+        "--html",
+        metavar="OUT",
+        help="write one HTML file that needs no network: of all results, a --view or --compare",
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--all_steps", action="store_true", help="a row for every training step")
     parser.add_argument(
@@ -185,10 +197,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--view, --compare and --sql (with --store) are shown one at a time")
     if args.out and not (args.view or args.compare or args.sql):
         raise UserError("--out writes what --view, --compare or --sql shows; --html is the page")
-    if args.html and (
-        args.compare or args.sql or args.store or args.view not in (None, "tradeoff")
-    ):
-        raise UserError("--html is the page of all results, or with --view=tradeoff its figure")
+    if args.html and (args.sql or args.store):
+        raise UserError("--html is a page of results, of a --view or of --compare, not of --sql")
+    if args.json and shown:
+        raise UserError(f"--json tells all results; of --{shown[0]} --out=FILE.json writes it")
     if args.json:
         summary = report(
             args.folders,
@@ -222,7 +234,8 @@ def _show_view(args: argparse.Namespace, console: Console) -> int:
     left_out: tuple[str, ...] = ()
     grids: list[Grid] = []
     if args.compare:
-        grids, left_out = tuning_effect(args.compare[0], args.compare[1], options)
+        effects, left_out = tuning_effect(*args.compare)
+        grids = comparisons(effects, options)
     elif args.sql or args.store:
         if args.folders:
             material = read_material(args.folders)
@@ -248,17 +261,16 @@ def _show_view(args: argparse.Namespace, console: Console) -> int:
         write_grids(args.out, grids)
         print(f"wrote {args.out}")
     if args.html:
-        _write_figure(epath.Path(args.html), material)
+        # Plotly is slow to import.
+        from jaxllm.reporting.page.views import comparison_page, view_page
+
+        if args.compare:
+            page = comparison_page(effects, left_out=left_out, max_samples=args.max_samples)
+        else:
+            page = view_page(args.view, material, options, max_samples=args.max_samples)
+        _write(epath.Path(args.html), page)
         print(f"wrote {args.html}")
     return 0
-
-
-def _write_figure(path: epath.Path, material: Material) -> None:
-    from jaxllm.reporting.tradeoff_figure import tradeoff_page  # plotly is slow to import
-
-    page = tradeoff_page(tradeoffs(material.results))
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(page.encode("utf-8", errors="replace"))
 
 
 sys.modules[__name__].__class__ = Verb  # jaxllm.report(...) calls report(...)

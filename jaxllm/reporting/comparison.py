@@ -43,11 +43,16 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class Flip:
-    """A sample that one of the two answered right; `gained` where that is the second."""
+    """A sample that one of the two answered right; `gained` where that is the second.
+
+    `prompt` is the second's; `before` and `after` are the answers as they were read from the
+    outputs.
+    """
 
     task: str
     id: str
     gained: bool
+    prompt: str
     gold: str
     before: str
     after: str
@@ -139,6 +144,7 @@ def flips(comparison: Comparison) -> Iterator[Flip]:
                     task=task,
                     id=id,
                     gained=turned[id],
+                    prompt=sample["prompt"],
                     gold=sample["gold"],
                     before=first[id]["prediction"],
                     after=sample["prediction"],

@@ -36,10 +36,27 @@ def chart_data(board: Board, scalars: Mapping[str, Sequence[Mapping[str, Any]]])
             for run in board.having(role)
         ],
         "losses": [
-            {"label": label, **_thinned([row for row in rows if _LOSS in row])}
+            {"label": label, **losses}
             for label, rows in scalars.items()
-            if any(_LOSS in row for row in rows)
+            if (losses := thinned_losses(rows))
         ],
+    }
+
+
+def thinned_losses(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Steps and losses of rows of training metrics, empty where none has a loss.
+
+    Of a long run they are means over equal stretches of rows.
+    """
+    rows = [row for row in rows if _LOSS in row]
+    stretch = -(-len(rows) // _MOST_LOSS_POINTS)
+    if not stretch:
+        return {}
+    parts = [rows[start : start + stretch] for start in range(0, len(rows), stretch)]
+    return {
+        "steps": [part[-1]["step"] for part in parts],
+        "losses": [sum(row[_LOSS] for row in part) / len(part) for part in parts],
+        "stretch": stretch,
     }
 
 
@@ -73,14 +90,3 @@ def _score(result: Result, category: str | None) -> tuple[float, float | None, f
     if score.get("mean") is None:
         return None
     return score["mean"], *(score.get("interval") or (None, None))
-
-
-def _thinned(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Step and loss of the rows; of a long run, means over equal stretches of rows."""
-    stretch = -(-len(rows) // _MOST_LOSS_POINTS)
-    parts = [rows[start : start + stretch] for start in range(0, len(rows), stretch)]
-    return {
-        "steps": [part[-1]["step"] for part in parts],
-        "losses": [sum(row[_LOSS] for row in part) / len(part) for part in parts],
-        "stretch": stretch,
-    }

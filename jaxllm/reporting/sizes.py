@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy import stats
@@ -59,7 +59,9 @@ class Sizes:
 
 def model_sizes(board: Board, cards: Sequence[Card] = ()) -> Sizes:
     """Every model of a board with what is known of its size."""
-    by_name = {card.name: card for card in (*built_in_cards(), *cards)}
+    by_name: dict[str, Card] = {}
+    for card in (*built_in_cards(), *cards):
+        by_name[card.name] = _completed(card, by_name.get(card.name, card))
     columns = (*((board.average,) if board.average else ()), *board.categories)
     models = [_sized(board, run, by_name) for run in (*board.having(BASE), *board.having(TUNED))]
     models.sort(key=lambda model: (model.parameters or math.inf, model.label))
@@ -70,6 +72,15 @@ def model_sizes(board: Board, cards: Sequence[Card] = ()) -> Sizes:
         if (trend := _trend(models, index, column, against)) is not None
     ]
     return Sizes(title=board.title, columns=columns, models=tuple(models), trends=tuple(trends))
+
+
+def _completed(card: Card, other: Card) -> Card:
+    """The card, with the sizes of another where it tells none."""
+    told = {
+        name: getattr(card, name) or getattr(other, name)
+        for name in ("parameters", "tokens", "training_flops")
+    }
+    return replace(card, **told)
 
 
 def _sized(board: Board, run: Result, cards: dict[str, Card]) -> Sized:

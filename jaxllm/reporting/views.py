@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from etils import epath
 
 from jaxllm.errors import UserError
 from jaxllm.observe.writer import read_scalars
-from jaxllm.reporting.boards import BASE, TUNED, make_boards
-from jaxllm.reporting.comparison import compare, flips
+from jaxllm.reporting.boards import BASE, TUNED, Board, make_boards
+from jaxllm.reporting.comparison import Comparison, Flip, compare, flips
 from jaxllm.reporting.comparison_tables import comparison_grids
 from jaxllm.reporting.grid import Grid
-from jaxllm.reporting.leaderboard import is_judged, leaderboard_grid, make_leaderboard
-from jaxllm.reporting.progress import Scalars, training_progress
+from jaxllm.reporting.leaderboard import (
+    Leaderboard,
+    is_judged,
+    leaderboard_grid,
+    make_leaderboard,
+)
+from jaxllm.reporting.progress import Progress, Scalars, training_progress
 from jaxllm.reporting.readers import Material, read_material
-from jaxllm.reporting.reliability import judge_evaluation
+from jaxllm.reporting.reliability import Reliability, judge_evaluation
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.sensitivity import find_sensitivities
-from jaxllm.reporting.sizes import model_sizes
-from jaxllm.reporting.strengths import profiles
+from jaxllm.reporting.sizes import Sizes, model_sizes
+from jaxllm.reporting.strengths import Profile, profiles
 from jaxllm.reporting.tradeoff import tradeoff_grid, tradeoffs
 from jaxllm.reporting.view_tables import (
     progress_grid,
@@ -46,19 +51,34 @@ class ViewOptions:
     digits: int = 3
 
 
+@dataclass(frozen=True, kw_only=True)
+class TuningEffect:
+    """Two models compared on one suite: what they are called there, and the answers that turned."""
+
+    comparison: Comparison
+    before: str
+    after: str
+    flips: tuple[Flip, ...]
+
+
 def leaderboards(material: Material, options: ViewOptions) -> list[Grid]:
     """A leaderboard for every suite, split and number of shots."""
+    return [
+        leaderboard_grid(leaderboard, digits=options.digits)
+        for _, leaderboard in find_leaderboards(material, options)
+    ]
+
+
+def find_leaderboards(material: Material, options: ViewOptions) -> list[tuple[Board, Leaderboard]]:
+    """Every board with its leaderboard; judged results stand beside the scored ones."""
     judged = [result for result in material.results if is_judged(result)]
     scored = [result for result in material.results if not is_judged(result)]
     return [
-        leaderboard_grid(
+        (
+            board,
             make_leaderboard(
-                board,
-                judged,
-                sort=options.sort,
-                chance_corrected=options.chance_corrected,
+                board, judged, sort=options.sort, chance_corrected=options.chance_corrected
             ),
-            digits=options.digits,
         )
         for board in make_boards(scored or judged)
     ]
@@ -70,8 +90,8 @@ def tradeoff(material: Material, options: ViewOptions) -> list[Grid]:
 
 
 def tuning_effect(
-    before: str | epath.Path, after: str | epath.Path, options: ViewOptions
-) -> tuple[list[Grid], tuple[str, ...]]:
+    before: str | epath.Path, after: str | epath.Path
+) -> tuple[list[TuningEffect], tuple[str, ...]]:
     """The results of one place against those of another, and what could not be read.
 
     Of each suite, split and number of shots that both have, the last result of each is compared.
@@ -79,7 +99,7 @@ def tuning_effect(
     """
     materials = [read_material([place]) for place in (before, after)]
     folders = [{str(run.folder) for run in material.results} for material in materials]
-    grids = []
+    effects = []
     for board in make_boards([run for material in materials for run in material.results]):
         models = (*board.having(BASE), *board.having(TUNED))
         sides = [[run for run in models if str(run.folder) in some] for some in folders]
@@ -91,37 +111,69 @@ def tuning_effect(
                 raise UserError(f"{place} holds several runs of {board.title}; name one:{names}")
         (first,), (second,) = sides
         comparison = compare(first, second, title=board.title)
-        labels = {"before": board.label(first), "after": board.label(second)}
-        turned = list(flips(comparison))
-        grids += comparison_grids(comparison, turned, **labels, digits=options.digits)
-    if not grids:
+        effects.append(
+            TuningEffect(
+                comparison=comparison,
+                before=board.label(first),
+                after=board.label(second),
+                flips=tuple(flips(comparison)),
+            )
+        )
+    if not effects:
         raise UserError(
             f"{before} and {after} have no suite, split and number of shots in common, and only "
             "what was asked in the same way compares"
         )
-    return grids, tuple(reason for material in materials for reason in material.left_out)
+    return effects, tuple(reason for material in materials for reason in material.left_out)
+
+
+def comparisons(effects: Sequence[TuningEffect], options: ViewOptions) -> list[Grid]:
+    """The tables of every effect."""
+    return [
+        grid
+        for one in effects
+        for grid in comparison_grids(
+            one.comparison, one.flips, before=one.before, after=one.after, digits=options.digits
+        )
+    ]
 
 
 def progress(material: Material, options: ViewOptions) -> list[Grid]:
     """A table a run that was evaluated at several steps, with the tuning loss beside."""
+    return [progress_grid(run, options.digits) for run in find_progress(material)]
+
+
+def find_progress(material: Material) -> list[Progress]:
+    """Every run that was evaluated at several steps."""
     return [
-        progress_grid(run, options.digits)
+        run
         for board in make_boards(material.results)
-        for run in training_progress(board, _read_scalars)
+        for run in training_progress(board, read_run_scalars)
     ]
 
 
 def sizes(material: Material, options: ViewOptions) -> list[Grid]:
     """Models by parameters, with tokens and training operations where they are known."""
-    boards = make_boards(material.results)
-    found = [model_sizes(board, material.cards) for board in boards]
-    return [grid for some in found if some.models for grid in sizes_grids(some, options.digits)]
+    return [grid for some in find_sizes(material) for grid in sizes_grids(some, options.digits)]
+
+
+def find_sizes(material: Material) -> list[Sizes]:
+    """Every board's models by size."""
+    found = (model_sizes(board, material.cards) for board in make_boards(material.results))
+    return [some for some in found if some.models]
 
 
 def strengths(material: Material, options: ViewOptions) -> list[Grid]:
     """Categories against the model's own mean and against its peers."""
     return [
-        strengths_grid(board.title, found, options.digits)
+        strengths_grid(title, found, options.digits) for title, found in find_strengths(material)
+    ]
+
+
+def find_strengths(material: Material) -> list[tuple[str, tuple[Profile, ...]]]:
+    """Every board's title and profiles, where it has some."""
+    return [
+        (board.title, found)
         for board in make_boards(material.results)
         if (found := profiles(board))
     ]
@@ -129,10 +181,15 @@ def strengths(material: Material, options: ViewOptions) -> list[Grid]:
 
 def reliability(material: Material, options: ViewOptions) -> list[Grid]:
     """What the evaluation can tell apart, how firm its ranks are, and how it was asked."""
-    judged = (judge_evaluation(board) for board in make_boards(material.results))
-    grids = [grid for found in judged if found.tasks for grid in reliability_grids(found)]
+    grids = [grid for found in find_reliability(material) for grid in reliability_grids(found)]
     sensitivities = find_sensitivities(material.results)
     return grids + ([sensitivity_grid(sensitivities, options.digits)] if sensitivities else [])
+
+
+def find_reliability(material: Material) -> list[Reliability]:
+    """Every board's evaluation judged, where samples have scores."""
+    judged = (judge_evaluation(board) for board in make_boards(material.results))
+    return [found for found in judged if found.tasks]
 
 
 def training_run(result: Result) -> epath.Path | None:
@@ -146,7 +203,8 @@ def training_run(result: Result) -> epath.Path | None:
     return next((place for place in places if (place / "metrics").is_dir()), None)
 
 
-def _read_scalars(result: Result) -> Scalars:
+def read_run_scalars(result: Result) -> Scalars:
+    """The training metrics of the run behind a result; none where they are not at hand."""
     run = training_run(result)
     try:
         return read_scalars(run) if run else ()

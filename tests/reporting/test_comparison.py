@@ -9,7 +9,7 @@ from jaxllm.reporting.comparison_tables import comparison_grids
 from jaxllm.reporting.paired_tests import bootstrap_difference, permutation_p_value
 from jaxllm.reporting.statistics import mean_of
 from jaxllm.reporting.tuned_on import tuned_tasks
-from jaxllm.reporting.views import ViewOptions, tuning_effect
+from jaxllm.reporting.views import ViewOptions, comparisons, tuning_effect
 
 _HALF, _ALL, _NONE = [1, 0] * 20, [1] * 40, [0] * 40
 
@@ -88,13 +88,14 @@ def test_what_does_not_compare_is_named_and_no_average_hides_it(make_result):
 
 def test_two_places_are_compared_by_what_they_have_in_common(make_result, tmp_path):
     _two(make_result, {"A": _HALF}, {"A": _ALL})
-    grids, left_out = tuning_effect(tmp_path / "base", tmp_path / "tuned", ViewOptions())
-    assert len(grids) == 3
+    effects, left_out = tuning_effect(tmp_path / "base", tmp_path / "tuned")
+    assert [effect.after for effect in effects] == ["small, after tuning"]
+    assert len(comparisons(effects, ViewOptions())) == 3
     assert left_out == ()
     make_result("tuned", {"A": _ALL}, folder="tuned2", suite="other/v1")
     with pytest.raises(UserError, match="no suite, split"):
-        tuning_effect(tmp_path / "base", tmp_path / "tuned2", ViewOptions())
+        tuning_effect(tmp_path / "base", tmp_path / "tuned2")
     make_result("tuned", {"A": _ALL}, folder="both/a")
     make_result("sft", {"A": _ALL}, folder="both/b")
     with pytest.raises(UserError, match="several runs"):
-        tuning_effect(tmp_path / "base", tmp_path / "both", ViewOptions())
+        tuning_effect(tmp_path / "base", tmp_path / "both")

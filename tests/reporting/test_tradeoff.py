@@ -7,10 +7,8 @@ import json
 import pytest
 from etils import epath
 
-from jaxllm.errors import UserError
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.tradeoff import AXES, REFUSAL, USEFULNESS, VIOLATION, tradeoff_grid, tradeoffs
-from jaxllm.reporting.tradeoff_figure import tradeoff_page
 
 
 def _result(model, benchmark, *, judge="gpt", suite=False, step=None, **metrics):
@@ -65,18 +63,3 @@ def test_the_table(results):
         "violations: safety_ja, judged by gpt and safety_ja, judged by other; compare with care"
         in grid.notes
     )
-
-
-def test_the_figure_stands_alone_and_names_are_text(results):
-    page = tradeoff_page(tradeoffs(results))
-    # Plotly's own code names places on the network that it would ask for maps.
-    body = page[page.rindex("Plotly.newPlot") :]
-    assert "http" not in body
-    assert "<b>wild" not in body
-    assert "wild" in body
-    assert "not in the figure, one of the rates is missing: half, step 100" in body
-
-
-def test_nothing_to_place(results):
-    with pytest.raises(UserError, match="safety_ja and safety_borderline_ja"):
-        tradeoff_page(tradeoffs(results[-2:]))

@@ -37,14 +37,16 @@ const plots = (() => {
     Plotly.react(node, traces, look, { displayModeBar: false, responsive: true });
   };
 
-  const clear = () => {
-    shown.forEach((_, node) => Plotly.purge(node));
-    shown.clear();
+  const drop = (node) => {
+    Plotly.purge(node);
+    shown.delete(node);
   };
+
+  const clear = () => [...shown.keys()].forEach(drop);
 
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
     shown.forEach((draw, node) => show(node, draw));
   });
 
-  return { style, runColour, translucent, axis, plain, layout, show, clear };
+  return { style, runColour, translucent, axis, plain, layout, show, drop, clear };
 })();
