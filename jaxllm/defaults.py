@@ -79,7 +79,8 @@ def train_config() -> ConfigDict:
                 "best_mode": "max",
             },
             "early_stopping": dataclasses.asdict(EarlyStoppingSettings()),
-            # Steps between two looks for a process that holds the others up; 0: never.
+            # Steps between two looks for a process that holds the others up, which it is called
+            # after three of them; 0: never.
             "compare_processes_every": 100,
             # Evaluators by name (see jaxllm.evaluators), each with a `type` and its settings, and
             # `every` (steps, "25%" or "0.5 epochs"; the last step always), `first` (before step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 
 import jax
@@ -17,13 +18,15 @@ from jaxllm.objectives.train_state import abstract_state, fresh_state, make_trai
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.parallel.rules import partition_spec
 
-_MESHES = {
-    "data8": MeshShape(data=8),
-    "fsdp8": MeshShape(data=1, fsdp=8),
-    "data2_fsdp2_tensor2": MeshShape(data=2, fsdp=2, tensor=2),
-    # More devices along `tensor` than key/value heads.
-    "fsdp2_tensor4": MeshShape(data=1, fsdp=2, tensor=4),
-}
+# Every way to share eight devices out. The quick ones have all of an axis, some of each, and more
+# devices along `tensor` than key/value heads; the slow ones more than heads of any kind.
+_MESHES = [
+    MeshShape(data=data, fsdp=fsdp, tensor=8 // data // fsdp)
+    for data in (1, 2, 4, 8)
+    for fsdp in (1, 2, 4, 8)
+    if data * fsdp <= 8
+]
+_QUICK = [(8, 1, 1), (1, 8, 1), (2, 2, 2), (1, 2, 4)]
 # A large eps: where a gradient is near zero Adam would blow rounding up to a whole step.
 _SETTINGS = OptimizerSettings(peak_lr=0.1, schedule="constant", warmup=0.0, eps=1e-2)
 
@@ -86,9 +89,15 @@ def single(tiny_config, tiny_params, tiny_tokenizer):
     return _run(tiny_config, jax.device_get(tiny_params), mesh, tiny_tokenizer)
 
 
-@pytest.mark.parametrize("shape", _MESHES)
+def _named(shape: MeshShape):
+    sizes = dataclasses.astuple(shape)
+    marks = [] if sizes in _QUICK else [pytest.mark.slow]
+    return pytest.param(shape, id="data{}_fsdp{}_tensor{}".format(*sizes), marks=marks)
+
+
+@pytest.mark.parametrize("shape", [_named(shape) for shape in _MESHES])
 def test_sharded_equals_single_device(tiny_config, tiny_params, tiny_tokenizer, single, shape):
-    mesh = make_mesh(_MESHES[shape])
+    mesh = make_mesh(shape)
     plain, answers, stepped = _run(tiny_config, jax.device_get(tiny_params), mesh, tiny_tokenizer)
     (hidden, (loss, weight), grads), wanted_answers, wanted_step = single
     np.testing.assert_allclose(plain[0], hidden, atol=1e-4)

@@ -1,4 +1,4 @@
-"""A checkpoint of four processes is restored by one, and the other way round."""
+"""Contract: a checkpoint is restored to the bit on another mesh, by fewer or more processes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ with joined(parser.parse_args([])):
 
 
 @pytest.mark.slow
-def test_what_four_processes_save_one_restores_and_back(start_processes, tmp_path) -> None:
+def test_resume_on_another_mesh(start_processes, tmp_path) -> None:
     digests = set()
     for step, (processes, devices, fsdp) in enumerate([(4, 1, 4), (1, 4, 2), (4, 1, 2)]):
         said = start_processes(_DIGEST, processes, str(tmp_path), str(fsdp), devices=devices)
