@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-import functools
 import time
-from collections.abc import Sequence
 from typing import Any
 
 import jax
-import numpy as np
 import psutil
 from jax.sharding import NamedSharding
+from ml_collections import ConfigDict
 
 from jaxllm.defaults import mixture_entry, train_config
 from jaxllm.errors import UserError
 from jaxllm.input.device import prefetch
+from jaxllm.input.flops import PlanFlops
 from jaxllm.input.id_pairs import holds_ids, read_id_pairs
-from jaxllm.input.mixture import group_loss_capacity, read_mixture
-from jaxllm.input.plan import Plan, make_plan, plan_source
-from jaxllm.input.tokens import TokenizedSource
-from jaxllm.models.config import ModelConfig
-from jaxllm.models.decoder import logical_axes
-from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
-from jaxllm.objectives.sft import sft_loss
-from jaxllm.objectives.train_state import abstract_state, fresh_state, make_train_step
-from jaxllm.observe.flops import attention_flops, logits_flops, matmul_flops_per_token
+from jaxllm.input.mixture import Mixture, read_mixture
+from jaxllm.input.plan import make_plan, plan_source
+from jaxllm.objectives.objective import data_facts, make_objective
+from jaxllm.objectives.train_program import make_train_program
+from jaxllm.objectives.train_state import fresh_state
 from jaxllm.observe.memory import peak_rss_mb
 from jaxllm.observe.peaks import matmul_peak
 from jaxllm.parallel.mesh import make_mesh
@@ -59,35 +54,26 @@ def bench_train(
         raise UserError(f"--rows={rows}: {parts} devices share the rows; use a multiple of {parts}")
     by_ids = holds_ids(data)
     loaded = load_model(model, dtype=dtype, mesh=mesh, needs_tokenizer=not by_ids)
-    read = _read_ids if by_ids else _read_texts
-    plan, sources = read(loaded, data, rows=rows, length=length)
+    config = train_config()
+    config.input.update(rows=rows, max_length=length, truncation="truncate")
+    config.epochs = 1.0
+    mixture = _read_ids(loaded, data, config) if by_ids else _read_texts(loaded, data, config)
+    plan, sources = mixture.plan, mixture.sources
     steps = min(plan.num_steps, max_steps or plan.num_steps)
     if steps < 2:
         raise UserError(
             f"{data} makes {steps} step of {rows} rows of {length}, and the first is not timed: "
             "more data, a smaller --rows or a larger --max_steps"
         )
-    settings = OptimizerSettings()
-    optimizer = make_optimizer(settings, steps, logical_axes(loaded.config))
+    objective = make_objective(config, mesh, data_facts(config, mixture, mesh))
+    program = make_train_program(config, loaded.config, mesh, objective, steps)
     with jax.set_mesh(mesh):
-        target = abstract_state(loaded.config, optimizer, mesh)
-        state = fresh_state(loaded.params, optimizer, target)
-        train_step = make_train_step(
-            loaded.config,
-            optimizer,
-            functools.partial(
-                sft_loss,
-                loss_capacity=group_loss_capacity(plan, sources, num_groups=parts, accumulation=1),
-                loss_groups=parts,
-            ),
-            learning_rate(settings, steps),
-            target,
-        )
+        state = fresh_state(loaded.params, program.optimizer, program.target)
         layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
         logged = []
         with prefetch(plan, sources, 0, steps, layout) as batches:
             for index, batch in batches:
-                state, metrics = train_step(state, {}, batch)
+                state, metrics = program.step(state, {}, batch)
                 if index == 0:
                     jax.block_until_ready(state)
                     startup = time.time() - psutil.Process().create_time()
@@ -100,7 +86,7 @@ def bench_train(
         sum(float(metrics[name]) for metrics in logged[1:]) for name in ("tokens", "trained_tokens")
     )
     rss = peak_rss_mb()
-    needed = _needed_flops(loaded.config, plan, sources, range(1, steps))
+    needed = 3.0 * PlanFlops(loaded.config, plan, sources).forward(range(1, steps))
     peak = matmul_peak(dtype)
     return {
         "tokens_per_s": round(tokens / seconds, 1),
@@ -119,40 +105,15 @@ def bench_train(
     }
 
 
-def _read_texts(
-    model: Model, data: str, *, rows: int, length: int
-) -> tuple[Plan, Sequence[TokenizedSource]]:
-    config = train_config()
+def _read_texts(model: Model, data: str, config: ConfigDict) -> Mixture:
     config.mixture.data = mixture_entry(f"jsonl:{data}", template="plain")
-    config.input.update(rows=rows, max_length=length, truncation="truncate")
-    config.epochs = 1.0
-    mixture = read_mixture(config, model.tokenizer, data_dir=resolve_data_dir())
-    return mixture.plan, mixture.sources
+    return read_mixture(config, model.tokenizer, data_dir=resolve_data_dir())
 
 
-def _read_ids(
-    model: Model, data: str, *, rows: int, length: int
-) -> tuple[Plan, Sequence[TokenizedSource]]:
+def _read_ids(model: Model, data: str, config: ConfigDict) -> Mixture:
+    rows, length = config.input.rows, config.input.max_length
     source = read_id_pairs(data, vocab_size=model.config.vocab_size, max_length=length + 1)
     plan = make_plan(
         [plan_source(source)], seed=0, rows_per_step=rows, row_length=length, num_epochs=1
     )
-    return plan, [source]
-
-
-def _needed_flops(
-    config: ModelConfig, plan: Plan, sources: Sequence[TokenizedSource], steps: range
-) -> float:
-    first, stop = (plan.row_offsets[step * plan.rows_per_step] for step in (steps[0], steps.stop))
-    lengths: list[int] = []
-    trained = 0
-    for index, source in enumerate(sources):
-        mine = plan.source_ids[first:stop] == index
-        chosen = plan.example_ids[first:stop][mine]
-        lengths += (source.lengths[chosen] - 1).tolist()
-        per_example = np.add.reduceat(source.loss_weights > 0, source.offsets[:-1], dtype=np.int64)
-        trained += int(per_example[chosen].sum())
-    forward = sum(lengths) * matmul_flops_per_token(config)
-    forward += attention_flops(config, lengths)
-    forward += logits_flops(config, trained)
-    return 3.0 * forward
+    return Mixture(sources=(source,), plan=plan, missing={})

@@ -35,13 +35,11 @@ class Mixture:
     Attributes:
       sources: tokenized, in the order of the config's names.
       plan: which examples stand in which row of which step.
-      loss_capacity: the most positions of any row that carry loss (None: up to all of them).
       missing: where to get each optional entry that is left out, by its name.
     """
 
     sources: tuple[TokenizedSource, ...]
     plan: Plan
-    loss_capacity: int | None
     missing: Mapping[str, str]
 
     def first_examples(self, count: int) -> list[tuple[str, Rendered]]:
@@ -105,12 +103,7 @@ def read_mixture(
     )
     if pairs:
         plan = unfold_pairs(plan)
-    return Mixture(
-        sources=tuple(sources),
-        plan=plan,
-        loss_capacity=loss_capacity(plan, sources),
-        missing=missing,
-    )
+    return Mixture(sources=tuple(sources), plan=plan, missing=missing)
 
 
 def read_held_out(

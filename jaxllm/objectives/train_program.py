@@ -1,4 +1,4 @@
-"""What a config trains, without its weights or data: the loss, the state and the step.
+"""What a config trains, without its weights or data: the state and the step.
 
 `jaxllm train` runs it; `jaxllm plan` compiles it for devices that are not here.
 """
@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 from collections.abc import Callable
 
 import jax
@@ -19,18 +18,9 @@ from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes
 from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import partition, unfrozen
-from jaxllm.objectives.dpo import DpoSettings, dpo_loss, share_sft_weights
+from jaxllm.objectives.objective import Objective
 from jaxllm.objectives.optimizer import OptimizerSettings, learning_rate, make_optimizer
-from jaxllm.objectives.sft import SftSettings, sft_loss
-from jaxllm.objectives.train_state import Batch, Loss, State, abstract_state, make_train_step
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Objective:
-    """A loss, and what has to see all micro-batches of a step before it (see `make_train_step`)."""
-
-    loss: Loss
-    prepare: Callable[[Batch], Batch] = lambda batch: batch
+from jaxllm.objectives.train_state import Batch, State, abstract_state, make_train_step
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,42 +37,6 @@ class TrainProgram:
     optimizer: optax.GradientTransformation
     target: State
     step: Callable[[State, Params, Batch], tuple[State, dict[str, jax.Array]]]
-
-
-def make_objective(
-    config: ConfigDict,
-    *,
-    loss_capacity: int | None,
-    loss_groups: int | None = None,
-    pairs_per_row: int = 0,
-) -> Objective:
-    """The objective that `config.objective` names.
-
-    Args:
-        loss_capacity: the most positions of any row that carry loss; None: up to all of them. With
-            `loss_groups`, which "sft" alone has, that of any of so many groups of rows.
-        pairs_per_row: the most preferences that a row holds; "dpo" alone has some.
-    """
-    match config.objective:
-        case "sft":
-            settings = SftSettings(**config.sft)
-            loss = functools.partial(
-                sft_loss, settings=settings, loss_capacity=loss_capacity, loss_groups=loss_groups
-            )
-            return Objective(loss=loss)
-        case "dpo":
-            preferences = DpoSettings(**config.dpo)
-            loss = functools.partial(
-                dpo_loss,
-                settings=preferences,
-                pairs_per_row=pairs_per_row,
-                loss_capacity=loss_capacity,
-            )
-            if preferences.sft_weight:
-                return Objective(loss=loss, prepare=share_sft_weights)
-            return Objective(loss=loss)
-        case unknown:
-            raise UserError(f"config.objective={unknown!r}: use sft or dpo")
 
 
 def make_train_program(

@@ -24,6 +24,12 @@ def is_first_process() -> bool:
     return jax.process_index() == 0
 
 
+def say(text: str) -> None:
+    """Prints a line, once for all processes."""
+    if is_first_process():
+        print(text, flush=True)
+
+
 def wait_for_all(what: str) -> None:
     """Returns when every process is here; it may take a day, and nothing is computed."""
     if jax.process_count() == 1:

@@ -13,41 +13,25 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
-from jaxllm.errors import UserError
-from jaxllm.input.mini_tokenizer import mini_tokenizer
 from jaxllm.input.mixture import read_mixture
-from jaxllm.input.preferences import max_pairs
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes
 from jaxllm.models.lora import is_adapter
 from jaxllm.models.partition import partition
 from jaxllm.models.settings import NUMERICS, model_config_from_settings
 from jaxllm.objectives.dpo import REFERENCE
-from jaxllm.objectives.train_program import check_rows, make_objective, make_train_program
+from jaxllm.objectives.objective import DataFacts, compares_pairs, data_facts, make_objective
+from jaxllm.objectives.train_program import check_rows, make_train_program
 from jaxllm.objectives.train_state import State, laid_out
 from jaxllm.parallel.rules import partition_spec, shardings
 from jaxllm.paths import resolve_data_dir
 from jaxllm.text.tokenizer import Tokenizer, load_tokenizer
+from jaxllm.training.start import named_tokenizer
 from jaxllm.weights.architecture import find_architecture
 from jaxllm.weights.lora_targets import LoraSettings, lora_config
 
 # Where no data was read: pairs of a row are as many as fit in answers of this many tokens.
 _TOKENS_PER_PAIR = 256
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class DataFacts:
-    """What the programs of a run depend on in its data.
-
-    Attributes:
-      num_steps: optimizer steps; None where only the data could say.
-      loss_capacity: see `jaxllm.input.mixture.Mixture`.
-      pairs_per_row: the most preferences of a row.
-    """
-
-    num_steps: int | None
-    loss_capacity: int | None = None
-    pairs_per_row: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -77,34 +61,31 @@ def planned_model(config: ConfigDict) -> ModelConfig:
     return model.replace(lora=lora_config(lora, model), kernels=lora.base)
 
 
-def read_facts(config: ConfigDict, *, from_data: bool) -> DataFacts:
-    """What the data says of a run, or what can be said without it.
+def read_facts(config: ConfigDict, mesh: Mesh, *, from_data: bool) -> DataFacts:
+    """What the data says of a run on `mesh`, or what can be said without it.
 
     Without it every position is taken to carry loss: the programs then need no less.
+
+    Raises:
+        UserError: rows that do not divide over the mesh, or data that cannot be read.
     """
-    pairs = config.objective == "dpo"
+    check_rows(config, mesh)
+    pairs = compares_pairs(config)
     if not from_data:
         most = max(1, config.input.max_length // _TOKENS_PER_PAIR)
         return DataFacts(num_steps=config.steps or None, pairs_per_row=most if pairs else 0)
     data_dir = resolve_data_dir(config.data_dir)
     mixture = read_mixture(config, _tokenizer(config), data_dir=data_dir, pairs=pairs)
-    return DataFacts(
-        num_steps=mixture.plan.num_steps,
-        loss_capacity=mixture.loss_capacity,
-        pairs_per_row=max_pairs(mixture.plan) if pairs else 0,
-    )
+    return data_facts(config, mixture, mesh)
 
 
 def train_call(config: ConfigDict, model: ModelConfig, mesh: Mesh, facts: DataFacts) -> TrainCall:
     """What `jaxllm train` would compile for `config` on `mesh`.
 
     Raises:
-        UserError: rows or weights that do not divide over the mesh.
+        UserError: weights that do not divide over the mesh.
     """
-    check_rows(config, mesh)
-    objective = make_objective(
-        config, loss_capacity=facts.loss_capacity, pairs_per_row=facts.pairs_per_row
-    )
+    objective = make_objective(config, mesh, facts)
     # The number of steps is a constant of the schedule: it changes no shape.
     program = make_train_program(config, model, mesh, objective, facts.num_steps or 1000)
     weights = placed_params(model, mesh)
@@ -147,11 +128,5 @@ def _vocab_size(config: ConfigDict) -> int:
 
 
 def _tokenizer(config: ConfigDict) -> Tokenizer:
-    if config.tokenizer == "mini":
-        return load_tokenizer(mini_tokenizer(resolve_data_dir(config.data_dir)))
-    if config.tokenizer or config.init_from:
-        return load_tokenizer(config.tokenizer or config.init_from)
-    raise UserError(
-        "config.tokenizer is empty and there is no config.init_from to take one from: name a "
-        "tokenizer file or folder"
-    )
+    named = named_tokenizer(config, resolve_data_dir(config.data_dir))
+    return named or load_tokenizer(config.init_from)

@@ -38,7 +38,7 @@ def make_trial(config: ConfigDict, job: Job) -> Trial:
     topology = parse_topology(job.topology, job.num_slices)
     mesh = make_mesh(MeshShape(**config.mesh), topology_devices(topology))
     model = planned_model(config)
-    facts = read_facts(config, from_data=job.read_data)
+    facts = read_facts(config, mesh, from_data=job.read_data)
     call = train_call(config, model, mesh, facts)
     memory = count_memory(call, model, mesh)
     with jax.set_mesh(mesh):

@@ -34,6 +34,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("decode", "objectives", "tasks"),
     ("chat",),
     ("annotation", "evaluators", "judging", "reporting"),
+    ("training",),
     ("contamination", "sweeping", "planning"),
     (
         *("defaults", "recipes", "bench_train", "data_overlap", "data_requests"),

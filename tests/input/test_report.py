@@ -27,7 +27,7 @@ def mixture(make_source):
         num_epochs=2,
     )
     missing = {"third": "the page where it is kept"}
-    return Mixture(sources=sources, plan=plan, loss_capacity=None, missing=missing)
+    return Mixture(sources=sources, plan=plan, missing=missing)
 
 
 def test_the_facts(mixture) -> None:

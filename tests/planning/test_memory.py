@@ -8,9 +8,10 @@ import pytest
 
 from jaxllm.defaults import train_config
 from jaxllm.models.decoder import num_params
+from jaxllm.objectives.objective import DataFacts
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.planning.memory import count_memory
-from jaxllm.planning.programs import DataFacts, planned_model, read_facts, train_call
+from jaxllm.planning.programs import planned_model, read_facts, train_call
 from jaxllm.planning.work import count_work
 
 _ROWS, _LENGTH, _LAYERS, _HIDDEN = 8, 64, 3, 32
@@ -38,7 +39,7 @@ def _memory(config, **mesh_shape):
     """Memory, work and model of `config` on four devices."""
     mesh = make_mesh(MeshShape(**mesh_shape), jax.devices()[:4])
     model = planned_model(config)
-    call = train_call(config, model, mesh, read_facts(config, from_data=False))
+    call = train_call(config, model, mesh, read_facts(config, mesh, from_data=False))
     memory = count_memory(call, model, mesh)
     return memory, count_work(call, model, memory, mesh), model
 

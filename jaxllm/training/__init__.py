@@ -1,0 +1,1 @@
+"""What `jaxllm train` is made of, below the story that train.py tells."""
