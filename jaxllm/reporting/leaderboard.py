@@ -29,7 +29,7 @@ class Score:
     """A cell: a mean with its interval on a scale up to `maximum`; `note` says what is missing.
 
     `mean` is None for a score that is missing, low and high where there is no interval;
-    `num_samples` counts what the mean is over.
+    `num_samples` counts what the mean is over. `judged` is the result of a judge that gave it.
     """
 
     mean: float | None
@@ -38,6 +38,7 @@ class Score:
     num_samples: int = 0
     maximum: float = 1.0
     note: str = ""
+    judged: Result | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +190,7 @@ def _overall(result: Result) -> Score:
         **_ends(measured),
         num_samples=measured.get("num_scored", 0),
         maximum=measured.get("maximum", 1.0),
+        judged=result,
         note=measured.get("missing", "")
         or (f"{_benchmark(result)}: {missing} judgments are missing" if missing else ""),
     )

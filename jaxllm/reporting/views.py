@@ -98,12 +98,11 @@ def tuning_effect(
     Raises UserError where they have none in common, or one holds several runs of it.
     """
     materials = [read_material([place]) for place in (before, after)]
-    folders = [{str(run.folder) for run in material.results} for material in materials]
+    apart = [{board.title: board for board in make_boards(some.results)} for some in materials]
     effects = []
     for board in make_boards([run for material in materials for run in material.results]):
-        models = (*board.having(BASE), *board.having(TUNED))
-        sides = [[run for run in models if str(run.folder) in some] for some in folders]
-        if not all(sides):
+        sides = [_models(found[board.title]) for found in apart if board.title in found]
+        if len(sides) < 2 or not all(sides):
             continue
         for place, side in zip((before, after), sides, strict=True):
             if len(side) > 1:
@@ -125,6 +124,10 @@ def tuning_effect(
             "what was asked in the same way compares"
         )
     return effects, tuple(reason for material in materials for reason in material.left_out)
+
+
+def _models(board: Board) -> tuple[Result, ...]:
+    return (*board.having(BASE), *board.having(TUNED))
 
 
 def comparisons(effects: Sequence[TuningEffect], options: ViewOptions) -> list[Grid]:

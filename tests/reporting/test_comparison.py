@@ -99,3 +99,11 @@ def test_two_places_are_compared_by_what_they_have_in_common(make_result, tmp_pa
     make_result("sft", {"A": _ALL}, folder="both/b")
     with pytest.raises(UserError, match="several runs"):
         tuning_effect(tmp_path / "base", tmp_path / "both")
+
+
+def test_two_steps_of_a_run_compare(make_result, tmp_path):
+    for step, scores in ((10, _HALF), (20, _ALL)):
+        make_result("sft", {"A": scores}, folder=f"evals/{step}", step=step)
+    (effect,), _ = tuning_effect(tmp_path / "evals" / "10", tmp_path / "evals" / "20")
+    assert (effect.before, effect.after) == ("small, sft, step 10", "small, sft, step 20")
+    assert effect.comparison.average.interval.mean == 0.5

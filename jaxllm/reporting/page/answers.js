@@ -18,10 +18,11 @@ const answerList = (items, { labels, outcomes }) => {
     make("p", { className, lang: "ja", dir: "auto" }, text || words.say("empty_answer"));
 
   const answer = (label, { text, right, score, output }) => {
-    const graded = score === null || score === 0 || score === 1 ? "" : ` · ${score.toFixed(2)}`;
-    const verdict = right === null ? null
+    const isGraded = score !== null && (right === null || (score > 0 && score < 1));
+    const graded = isGraded ? score.toFixed(2) : "";
+    const verdict = right === null ? graded
       : make("span", { className: `outcome ${right ? "right" : "wrong"}` },
-        `${right ? "✓" : "✗"} ${words.say(right ? "right" : "wrong")}${graded}`);
+        `${right ? "✓" : "✗"} ${words.say(right ? "right" : "wrong")}${graded && ` · ${graded}`}`);
     return make("div", {}, make("h4", {}, label, " ", verdict), words_of(text),
       output === undefined || output === text ? null
         : make("details", {}, make("summary", {}, words.say("whole_output")),
@@ -74,7 +75,7 @@ const answerList = (items, { labels, outcomes }) => {
   const all = ["", words.say("all")];
   const form = make("form", { className: "filters", autocomplete: "off" },
     choice(words.say("task"), [all, ...tasks.map((task) => [task, short(task)])], "", changing("task")),
-    choice(words.say("outcome"), [all, ...outcomes], "", changing("outcome")),
+    outcomes.length ? choice(words.say("outcome"), [all, ...outcomes], "", changing("outcome")) : [],
     make("label", {}, `${words.say("search")} `, input));
   form.addEventListener("submit", (event) => event.preventDefault());
   filter();

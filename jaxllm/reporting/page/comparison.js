@@ -1,13 +1,25 @@
 // The effect of tuning: a forest of differences, their table, and the answers that turned.
 "use strict";
 
-// A task that is alone in its category says what the category says.
+// The averages, then each category with its tasks. A task that is alone in its category says what the
+// category says.
 const toldRows = (item) => {
-  const tasks = item.rows.filter((row) => row.kind === "task");
-  const inCategory = (name) => tasks.filter((row) => row.category === name).length;
-  const categories = item.rows.filter((row) => row.kind === "category").map((row) => row.name);
-  return item.rows.filter((row) => row.kind !== "task"
-    || !categories.includes(row.category) || inCategory(row.category) > 1);
+  const of = (kind) => item.rows.filter((row) => row.kind === kind);
+  const names = new Set([...of("category").map((row) => row.name),
+    ...of("task").map((row) => row.category)]);
+  const groups = [...names].sort().map((name) => {
+    const whole = of("category").filter((row) => row.name === name);
+    const tasks = of("task").filter((row) => row.category === name);
+    return whole.length && tasks.length === 1 ? whole : [...whole, ...tasks];
+  });
+  return [...of("average"), ...groups.flat()];
+};
+
+// What stands below a row's name: the category's in full, or the one of a task that stands alone.
+const aboutOf = (row, rows) => {
+  if (row.kind === "category") return words.category(row.name);
+  const hasOwn = rows.some((one) => one.kind === "category" && one.name === row.category);
+  return row.kind === "task" && !hasOwn && row.category !== row.name ? row.category : "";
 };
 
 const nameOf = (row) => (row.kind === "task" ? short(row.name) : row.name);
@@ -91,8 +103,7 @@ const differencesTable = (item, rows) =>
       className: row.kind,
       cells: [
         {
-          content: [nameOf(row), row.kind === "category" && words.category(row.name)
-            ? make("small", {}, words.category(row.name)) : null],
+          content: [nameOf(row), make("small", {}, aboutOf(row, rows))],
           key: nameOf(row),
         },
         { content: fixed(row.before), key: row.before }, { content: fixed(row.after), key: row.after },

@@ -3,20 +3,25 @@
 
 const FLOORS = ["majority", "control"];
 
-// The answers of one run to some tasks, as far as the page carries them.
-const answersOf = (item, run, tasks) => {
-  const { samples } = item;
-  const place = samples.runs.findIndex((one) => one.label === run);
-  return samples.tasks.filter((task) => tasks.includes(task.name)).flatMap((task) =>
+// The answers of the run at a place to some tasks, as far as the page carries them. A judge's score
+// says how good an answer is, not that it is right.
+const answersOf = (samples, place, tasks, isJudged) =>
+  samples.tasks.filter((task) => tasks.includes(task.name)).flatMap((task) =>
     task.samples.filter((sample) => sample.answers[place]).map((sample) => {
       const { prompt, prediction, output, score } = sample.answers[place];
-      const right = score === null ? null : score >= samples.rightFrom;
+      const right = score === null || isJudged ? null : score >= samples.rightFrom;
       return {
         task: task.name, id: sample.id, prompt: samples.texts[prompt],
         gold: samples.texts[sample.gold], outcome: right === null ? "" : right ? "right" : "wrong",
         answers: [{ text: samples.texts[prediction], output: samples.texts[output], right, score }],
       };
     }));
+
+const answersBehind = (item, entry, column, tasks) => {
+  const judged = item.judged[entry.label]?.[column];
+  if (judged) return answersOf(judged, 0, judged.tasks.map((task) => task.name), true);
+  const place = item.samples.runs.findIndex((run) => run.label === entry.label);
+  return answersOf(item.samples, place, tasks, false);
 };
 
 // What a score is of: its interval, its count, what is missing, its tasks, their answers.
@@ -50,7 +55,7 @@ const openScore = (item, entry, column, score) => {
       ],
     }))));
   }
-  const answers = answersOf(item, entry.label, tasks.map(([name]) => name));
+  const answers = answersBehind(item, entry, column, tasks.map(([name]) => name));
   dialog.append(make("p", { className: "lead" }, answers.length
     ? words.say("first_samples", { count: count(item.max_samples) }) : words.say("no_samples_here")));
   document.body.append(dialog);
@@ -58,7 +63,8 @@ const openScore = (item, entry, column, score) => {
   if (answers.length) {
     dialog.append(answerList(answers, {
       labels: [words.say("answer")],
-      outcomes: [["right", words.say("right")], ["wrong", words.say("wrong")]],
+      outcomes: ["right", "wrong"].filter((name) => answers.some((one) => one.outcome === name))
+        .map((name) => [name, words.say(name)]),
     }));
   }
 };

@@ -13,7 +13,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from jaxllm.reporting.boards import Board
+from jaxllm.reporting.boards import make_boards
 from jaxllm.reporting.browsing import browsable_samples
 from jaxllm.reporting.comparison import Difference
 from jaxllm.reporting.curves import thinned_losses
@@ -95,8 +95,9 @@ def _leaderboards(material: Material, options: ViewOptions, max_samples: int) ->
             "categories": board.categories,
             "sort": options.sort,
             "above_chance": options.chance_corrected,
-            "entries": _entries(leaderboard, board),
-            "entries_above_chance": _entries(above, board),
+            "entries": _entries(leaderboard),
+            "entries_above_chance": _entries(above),
+            "judged": _judged_samples(leaderboard, max_samples),
             "max_samples": max_samples,
             "samples": browsable_samples(board, limit=max_samples),
         }
@@ -104,7 +105,7 @@ def _leaderboards(material: Material, options: ViewOptions, max_samples: int) ->
     ]
 
 
-def _entries(leaderboard: Leaderboard, board: Board) -> list[Any]:
+def _entries(leaderboard: Leaderboard) -> list[Any]:
     return [
         {
             **_plain(entry),
@@ -112,6 +113,18 @@ def _entries(leaderboard: Leaderboard, board: Board) -> list[Any]:
         }
         for entry in leaderboard.entries
     ]
+
+
+def _judged_samples(leaderboard: Leaderboard, max_samples: int) -> dict[str, Any]:
+    """The samples behind judged scores, by label and column."""
+    found: dict[str, Any] = {}
+    for entry in leaderboard.entries:
+        for column, score in zip(leaderboard.columns, entry.scores, strict=True):
+            if score.judged is not None:
+                (board,) = make_boards([score.judged])
+                samples = browsable_samples(board, limit=max_samples)
+                found.setdefault(entry.label, {})[column] = samples
+    return found
 
 
 def _task(result: Result, name: str) -> dict[str, Any]:
