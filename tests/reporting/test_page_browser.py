@@ -14,7 +14,6 @@ _HOSTILE = (
     "</script><script>window.wasRun = 1</script><img src='http://evil.example/x.png' "
     "onerror='window.wasRun = 1'><b>bold</b> &lt;i&gt; \u2028 \ud83d"
 )
-_SHOWN = _HOSTILE.replace("\ud83d", "\ufffd")  # what a browser makes of half a surrogate pair
 
 
 @contextlib.contextmanager
@@ -122,12 +121,12 @@ def test_the_leaderboard_sorts_corrects_and_opens_answers(results, chromium):
         page.locator("tbody tr").first.locator("button.cell").first.click()
         dialog = page.locator("dialog[open]")
         assert dialog.locator(".cards > li").count() == 17  # of all four tasks
-        assert dialog.locator(".text").nth(2).text_content() == _SHOWN
+        assert dialog.locator(".text").nth(2).text_content() == _HOSTILE
         dialog.get_by_label("outcome").select_option("wrong")
         assert "of 17" in dialog.locator(".count").text_content()
         assert set(dialog.locator(".outcome").all_text_contents()) >= {"✗ wrong"}
         page.keyboard.press("Escape")
-        assert page.locator("dialog").count() == 0
+        page.locator("dialog").wait_for(state="detached")
         before = page.locator("tbody tr").nth(1).locator("td").nth(2).text_content()
         page.get_by_label("put guessing at 0").check()
         assert "0 is blind guessing" in page.locator("article").text_content()
@@ -156,7 +155,7 @@ def test_answers_that_turned_are_found_by_task_direction_and_text(results, chrom
         page.get_by_label("search").fill("問い3")
         assert counted.text_content() == "2 of 8"
         card = page.locator(".cards > li").first
-        assert card.locator(".text").all_text_contents()[2:] == [_SHOWN, _SHOWN]
+        assert card.locator(".text").all_text_contents()[2:] == [_HOSTILE, _HOSTILE]
         page.get_by_label("search").fill("no such text")
         assert page.locator(".cards > li").count() == 0
         assert page.locator(".plot svg.main-svg").count() > 0
