@@ -22,6 +22,8 @@ from jaxllm.reporting.grid import Grid, check_format, render_grid, write_grids
 from jaxllm.reporting.learned import RULE, judge, reference_for
 from jaxllm.reporting.readers import Material, read_material
 from jaxllm.reporting.results import Result, write_whole_file
+from jaxllm.reporting.site.build import write_site
+from jaxllm.reporting.site.folder import check_place
 from jaxllm.reporting.store import build_store, open_store, query
 from jaxllm.reporting.table import as_records, render, score_table
 from jaxllm.reporting.views import (
@@ -46,20 +48,23 @@ def report(
     folders: Sequence[str | epath.Path],
     *,
     html: str | epath.Path | None = None,
+    site: str | epath.Path | None = None,
     max_samples: int = DEFAULT_LIMIT,
     without_overlap: str | epath.Path | None = None,
 ) -> dict[str, Any]:
     """The results in these folders as plain dicts: tables, what was learned, what was left out.
 
-    With `html` also writes the page, which carries up to `max_samples` samples a task. With
-    `without_overlap`, a folder of `jaxllm data overlap`, tables also have each run's scores without
-    the samples that overlap. Raises UserError when a folder does not exist or none holds a readable
-    result.
+    With `html` also writes the page, which carries up to `max_samples` samples a task, with `site`
+    the folder of pages that carry all. With `without_overlap`, a folder of `jaxllm data overlap`,
+    tables also have each run's scores without the samples that overlap. Raises UserError when a
+    folder does not exist, none holds a readable result, or `site` holds something else.
     """
     overlapping = read_overlapping(without_overlap) if without_overlap else None
     material, boards = _read(folders)
     if html is not None:
         _write_page(epath.Path(html), material, boards, max_samples, overlapping)
+    if site is not None:
+        write_site(material, epath.Path(site))
     return {
         "tables": as_records([score_table(board, overlapping=overlapping) for board in boards]),
         "rule": RULE,
@@ -140,6 +145,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         metavar="OUT",
         help="write one HTML file that needs no network: of all results, a --view or --compare",
     )
+    parser.add_argument(
+        "--site", metavar="OUT", help="write a folder of static pages with every sample"
+    )
     parser.add_argument("--json", action="store_true", help="print JSON in place of the table")
     parser.add_argument("--all_steps", action="store_true", help="a row for every training step")
     parser.add_argument(
@@ -201,10 +209,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         raise UserError("--html is a page of results, of a --view or of --compare, not of --sql")
     if args.json and shown:
         raise UserError(f"--json tells all results; of --{shown[0]} --out=FILE.json writes it")
+    if args.site and (args.sql or args.store or shown):
+        raise UserError("--site is of all results; leave out --view, --compare, --sql and --store")
+    if args.site:
+        check_place(epath.Path(args.site))
     if args.json:
         summary = report(
             args.folders,
             html=args.html,
+            site=args.site,
             max_samples=args.max_samples,
             without_overlap=args.without_overlap,
         )
@@ -226,6 +239,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.html:
         _write_page(epath.Path(args.html), material, boards, args.max_samples, overlapping)
         print(f"wrote {args.html}")
+    if args.site:
+        written = write_site(material, epath.Path(args.site))
+        print(
+            f"wrote {args.site}: open index.html ({written.boards} boards, {written.models} models,"
+            f" {written.samples:,} samples)"
+        )
     return 0
 
 

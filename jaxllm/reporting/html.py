@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from jaxllm.reporting.boards import BASE, CONTROL, MAJORITY, TUNED, Board
-from jaxllm.reporting.browsing import DEFAULT_LIMIT, RIGHT_FROM, browsable_samples
+from jaxllm.reporting.browsing import DEFAULT_LIMIT, RIGHT_FROM, SCRIPTS, browsable_samples
 from jaxllm.reporting.curves import chart_data
 from jaxllm.reporting.learned import RULE, judge, reference_for
-from jaxllm.reporting.page.document import PLOTLY, render_document
+from jaxllm.reporting.page.document import PLOTLY, read_texts, render_document
 from jaxllm.reporting.pairing import average_difference
+from jaxllm.reporting.provenance import facts
 from jaxllm.reporting.results import Result
 from jaxllm.reporting.table import score_table
 from jaxllm.reporting.without_overlap import Overlapping
@@ -54,10 +55,11 @@ def render_page(
     """
     return render_document(
         "template.html",
-        scripts=(PLOTLY, "plots.js", "charts.js", "samples.js"),
+        scripts=(PLOTLY, "plots.js", "charts.js", *SCRIPTS),
         boards=[_board_view(board, scalars or {}, max_samples, overlapping) for board in boards],
         left_out=left_out,
         rule=RULE,
+        texts=read_texts(),
         right_from=RIGHT_FROM,
         max_samples=max_samples,
         category_names=CATEGORY_NAMES,
@@ -116,24 +118,9 @@ def _tuned_view(board: Board, run: Result) -> dict[str, Any]:
 
 
 def _provenance(board: Board, run: Result) -> dict[str, Any]:
-    record = run.record
-    facts = {
-        "model": record["model"].get("source"),
-        "revision": record["model"].get("revision"),
-        "parameters": record["model"].get("num_params"),
-        "step": run.step,
-        "training tokens": record["run"].get("tokens"),
-        "decoding": ", ".join(f"{key} {value}" for key, value in record.get("decode", {}).items()),
-        "code": record.get("code_version"),
-        "folder": str(run.folder),
-    }
     return {
         "label": board.label(run),
-        "facts": {
-            name: f"{value:,}" if isinstance(value, int) else value
-            for name, value in facts.items()
-            if value not in (None, "")
-        },
+        "facts": facts(run),
         "tasks": [
             {
                 "name": name,

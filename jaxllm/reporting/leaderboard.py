@@ -183,7 +183,7 @@ def _judge(result: Result) -> str:
 
 
 def _overall(result: Result) -> Score:
-    measured: dict[str, Any] = next(iter(result.record["overall"].values()), {})
+    measured: dict[str, Any] = next(iter(result.record.get("overall", {}).values()), {})
     missing = measured.get("num_missing", 0)
     return Score(
         mean=measured.get("mean"),

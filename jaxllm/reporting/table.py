@@ -140,7 +140,7 @@ def _what_it_lacks(board: Board, run: Result) -> str:
         if run.tasks[task]["category"] in run.categories
     ]
     if tasks:
-        names = ", ".join(_short(run, task) for task in tasks)
+        names = ", ".join(short_name(run, task) for task in tasks)
         notes.append(f"{board.average} without the tasks {names}")
     return "; ".join(notes)
 
@@ -163,13 +163,14 @@ def remarks(run: Result, category: str, measured: Mapping[str, Any]) -> str:
             continue
         if reason := entry["metrics"][entry["headline"]].get("missing"):
             # What to do about it follows behind the first colon, and stands in result.json.
-            found.append(f"not scored: {_short(run, task)}: {reason.partition(': ')[0]}")
+            reason = reason.removeprefix(f"{task}: ").partition(": ")[0]
+            found.append(f"not scored: {short_name(run, task)}: {reason}")
         elif entry.get("unverified"):
-            found.append(f"unverified: {_short(run, task)}: {entry['unverified']}")
+            found.append(f"unverified: {short_name(run, task)}: {entry['unverified']}")
     return "; ".join(found) or ("" if measured else f"{category} was not measured")
 
 
-def _short(run: Result, task: str) -> str:
+def short_name(run: Result, task: str) -> str:
     """A task's name without that of the suite, which heads the table."""
     return task if run.record["suite"] is None else task.removeprefix(f"{run.record['suite']}:")
 

@@ -9,9 +9,10 @@ from html.parser import HTMLParser
 import pytest
 
 from jaxllm.reporting.boards import make_boards
-from jaxllm.reporting.browsing import browsable_samples
+from jaxllm.reporting.browsing import SCRIPTS, browsable_samples
 from jaxllm.reporting.curves import chart_data
 from jaxllm.reporting.html import render_page
+from jaxllm.reporting.results import read_samples, write_result
 
 _HOSTILE = '</script><script>alert(1)</script><img src=x onerror=alert(1)><!-- & "'
 _SCORES = {"NLI": [1, 0, 1], "QA": [0, 0, 1], "RC": [1, 1, 1]}
@@ -54,9 +55,9 @@ def test_what_models_wrote_stays_text(boards):
     page = _Page(render_page(boards, left_out=[_HOSTILE]))
     assert {tag for tag, _ in page.elements} & {"img", "iframe", "object", "link"} == set()
     kinds = [kind for kind, _ in page.scripts]
-    assert kinds == ["application/json", "application/json", None, None, None, None]
+    assert kinds == ["application/json"] * 3 + [None] * (3 + len(SCRIPTS))
     samples = json.loads(page.scripts[1][1])
-    assert _HOSTILE in samples["texts"]
+    assert samples["answers-3-0-0"]["answers"][0][0] == _HOSTILE
 
 
 def test_the_page_asks_the_network_for_nothing_and_runs_only_its_own_scripts(boards):
@@ -92,20 +93,65 @@ def test_a_page_of_a_single_base_model_says_that_nothing_was_tuned(make_result):
 
 def test_samples_of_all_runs_side_by_side_up_to_the_limit(boards):
     carried = browsable_samples(boards[0], limit=2)
-    assert [run["role"] for run in carried["runs"]] == ["majority", "control", "base", "tuned"]
-    task = carried["tasks"][0]
-    assert (task["name"], task["metric"], task["total"]) == ("mini/v1:nli", "exact_match", 3)
-    assert [sample["id"] for sample in task["samples"]] == ["NLI-0", "NLI-1"]
-    answers = task["samples"][1]["answers"]
-    assert [answer["score"] for answer in answers] == [0.0] * 4
-    assert carried["texts"][answers[3]["prediction"]] == _HOSTILE
-    assert len(set(carried["texts"])) == len(carried["texts"])
+    runs, tasks = carried["index"]["runs"], carried["index"]["tasks"]
+    assert [run["role"] for run in runs] == ["majority", "control", "base", "tuned"]
+    assert (tasks[0]["name"], tasks[0]["metric"]) == ("mini/v1:nli", "exact_match")
+    assert (tasks[0]["total"], tasks[0]["samples"]) == (3, 2)
+    questions = carried["questions-0-0"]
+    assert [question[0] for question in questions["questions"]] == ["NLI-0", "NLI-1"]
+    assert questions["beginning"] + questions["questions"][1][1] == "問い1"
+    for run in range(4):
+        assert carried[f"scores-{run}"][0] == [1.0, 0.0]
+        assert carried[f"answers-{run}-0-0"]["answers"][1] == [_HOSTILE, None, "stop"]
 
 
 def test_a_run_that_was_not_asked_has_no_answer(make_result):
     results = [make_result("base", {"A": [1]}), make_result("sft", {"A": [1], "B": [0]}, step=1)]
-    task = browsable_samples(make_boards(results)[0])["tasks"][1]
-    assert task["samples"][0]["answers"][0] is None
+    carried = browsable_samples(make_boards(results)[0])
+    assert carried["scores-0"] == [[1.0], []]
+    assert "answers-0-1-0" not in carried
+    assert carried["scores-1"] == [[1.0], [0.0]]
+
+
+def test_prompts_share_their_beginning_and_runs_their_samples(make_result):
+    def rewrite(result, changes):
+        (task,) = result.tasks
+        samples = [
+            {**sample, **change}
+            for sample, change in zip(read_samples(result, task), changes, strict=True)
+        ]
+        return write_result(result.folder, result.record, {task: samples})
+
+    shots = "例1\n例2\n"
+    base = rewrite(
+        make_result("base", {"QA": [1, 0]}),
+        [
+            {"id": "b", "prompt": f"{shots}日本の首都は"},
+            {"id": "a", "prompt": f"{shots}日本の国花は"},
+        ],
+    )
+    tuned = rewrite(
+        make_result("sft", {"QA": [0, 1]}, step=1),
+        [{"id": "c", "prompt": "c"}, {"id": "b", "prompt": "短い", "prediction": "東京"}],
+    )
+    carried = browsable_samples(make_boards([base, tuned])[0])
+    assert carried["questions-0-0"] == {
+        "beginning": "",
+        "questions": [
+            ["b", f"{shots}日本の首都は", "正解"],
+            ["a", f"{shots}日本の国花は", "正解"],
+            ["c", "c", "正解"],
+        ],
+    }
+    assert carried["scores-0"] == [[1.0, 0.0]]
+    assert carried["scores-1"] == [[1.0, False, 0.0]]
+    assert carried["answers-1-0-0"] == {
+        "beginning": "",
+        "answers": [["答え", "東京", "stop", "短い"], None, ["答え", None, "stop"]],
+    }
+    alone = browsable_samples(make_boards([base])[0])["questions-0-0"]
+    assert alone["beginning"] == shots  # whole lines alone, across which nobody searches
+    assert [rest for _, rest, _ in alone["questions"]] == ["日本の首都は", "日本の国花は"]
 
 
 def test_curves_start_at_the_base_model_and_carry_intervals(boards):

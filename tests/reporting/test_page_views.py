@@ -113,7 +113,7 @@ def test_the_leaderboard_has_each_score_twice_and_the_samples_behind_it(make_res
     assert base["tasks"]["mini/v1:a"]["mean"] == 0.5
     above = {entry["label"]: entry for entry in item["entries_above_chance"]}
     assert above[base["label"]]["scores"][1]["mean"] == 0.0
-    assert [len(task["samples"]) for task in item["samples"]["tasks"]] == [2, 2]
+    assert [task["samples"] for task in item["samples"]["index"]["tasks"]] == [2, 2]
 
 
 def test_a_comparison_has_differences_and_the_answers_that_turned(make_result, tmp_path):
@@ -218,7 +218,7 @@ def test_pages_are_written_by_the_command_with_what_is_damaged_named(make_result
     assert main(["report", str(tmp_path), "--view=leaderboard", f"--html={out}"]) == 0
     page = _Page(out.read_text(encoding="utf-8"))
     assert "broken/result.json: not JSON" in " ".join(page.texts)
-    assert _HOSTILE in page.items[0]["samples"]["texts"]
+    assert page.items[0]["samples"]["answers-0-0-0"]["answers"][0][0] == _HOSTILE
     tuned = tmp_path / "tuned"
     assert main(["report", "--compare", str(base.folder), str(tuned), f"--html={out}"]) == 0
     assert "answers that turned" in capsys.readouterr().out

@@ -13,40 +13,14 @@ const answerList = (items, { labels, outcomes }) => {
   let matching = [];
   let shown = 0;
 
-  // Text of models and questions: text only, in whichever direction it is written.
-  const words_of = (text, className = "text") =>
-    make("p", { className, lang: "ja", dir: "auto" }, text || words.say("empty_answer"));
-
-  const answer = (label, { text, right, score, output }) => {
-    const isGraded = score !== null && (right === null || (score > 0 && score < 1));
-    const graded = isGraded ? score.toFixed(2) : "";
-    const verdict = right === null ? graded
-      : make("span", { className: `outcome ${right ? "right" : "wrong"}` },
-        `${right ? "✓" : "✗"} ${words.say(right ? "right" : "wrong")}${graded && ` · ${graded}`}`);
-    return make("div", {}, make("h4", {}, label, " ", verdict), words_of(text),
-      output === undefined || output === text ? null
-        : make("details", {}, make("summary", {}, words.say("whole_output")),
-          words_of(output, "text prompt")));
-  };
-
-  const card = (item) => {
-    const prompt = words_of(item.prompt, "text prompt");
-    prompt.tabIndex = 0;
-    return make("li", {}, make("h3", {}, `${short(item.task)} · ${item.id}`),
-      make("div", { className: `pair of-${labels.length}` },
-        make("div", { className: "asked" }, make("h4", {}, words.say("question")), prompt),
-        make("div", {}, make("h4", {}, words.say("gold")), words_of(item.gold)),
-        item.answers.map((one, index) => answer(labels[index], one))));
-  };
+  const card = (item) => sampleCard({
+    ...item, task: short(item.task),
+    answers: item.answers.map((one, index) => ({ label: labels[index], ...one })),
+  });
 
   const showMore = () => {
-    const cards = matching.slice(shown, shown + PAGE).map(card);
-    list.append(...cards);
-    // A prompt's end is what was asked; shots stand before it.
-    requestAnimationFrame(() => cards.forEach((one) => {
-      const prompt = one.querySelector(".asked .prompt");
-      prompt.scrollTop = prompt.scrollHeight;
-    }));
+    list.append(...matching.slice(shown, shown + PAGE).map(card));
+    showPromptEnds(list);
     shown = Math.min(matching.length, shown + PAGE);
     more.hidden = shown === matching.length;
   };

@@ -66,6 +66,11 @@ def read_part(name: str) -> str:
     return (_PLACE / name).read_text(encoding="utf-8")
 
 
+def read_texts() -> dict[str, dict[str, str]]:
+    """The words of pages by language ("en", "ja") and key."""
+    return json.loads(read_part("texts.json"))
+
+
 def script_json(value: Any) -> markupsafe.Markup:
     """A value as JSON that may stand inside a script element."""
     # `<` is the one character that could end the script element or open a comment in it.

@@ -3,25 +3,27 @@
 
 const FLOORS = ["majority", "control"];
 
-// The answers of the run at a place to some tasks, as far as the page carries them. A judge's score
-// says how good an answer is, not that it is right.
-const answersOf = (samples, place, tasks, isJudged) =>
-  samples.tasks.filter((task) => tasks.includes(task.name)).flatMap((task) =>
-    task.samples.filter((sample) => sample.answers[place]).map((sample) => {
-      const { prompt, prediction, output, score } = sample.answers[place];
-      const right = score === null || isJudged ? null : score >= samples.rightFrom;
-      return {
-        task: task.name, id: sample.id, prompt: samples.texts[prompt],
-        gold: samples.texts[sample.gold], outcome: right === null ? "" : right ? "right" : "wrong",
-        answers: [{ text: samples.texts[prediction], output: samples.texts[output], right, score }],
-      };
-    }));
+// The answers of the run at a place to some tasks, as far as the page carries them.
+const answersOf = (samples, run, tasks) => {
+  const { runs, tasks: all, chunk, rightFrom } = samples.index;
+  return all.flatMap((task, number) => {
+    const scores = tasks.includes(task.name) ? samples[`scores-${run}`][number] : [];
+    return scores.flatMap((score, place) => {
+      if (score === false) return [];
+      const part = `${number}-${Math.floor(place / chunk)}`;
+      const given = [[runs[run].label, samples[`answers-${run}-${part}`], score]];
+      const sample = sampleOf(samples[`questions-${part}`], given, place % chunk, rightFrom);
+      const { right } = sample.answers[0];
+      return [{ ...sample, task: task.name, outcome: right === null ? "" : right ? "right" : "wrong" }];
+    });
+  });
+};
 
 const answersBehind = (item, entry, column, tasks) => {
   const judged = item.judged[entry.label]?.[column];
-  if (judged) return answersOf(judged, 0, judged.tasks.map((task) => task.name), true);
-  const place = item.samples.runs.findIndex((run) => run.label === entry.label);
-  return answersOf(item.samples, place, tasks, false);
+  if (judged) return answersOf(judged, 0, judged.index.tasks.map((task) => task.name));
+  const place = item.samples.index.runs.findIndex((run) => run.label === entry.label);
+  return answersOf(item.samples, place, tasks);
 };
 
 // What a score is of: its interval, its count, what is missing, its tasks, their answers.

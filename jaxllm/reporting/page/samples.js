@@ -1,147 +1,191 @@
-// The list of answers: filtered, two runs side by side. Every text goes in as text, never as HTML.
+// The list of samples: found by task, outcome and words, a page at a time, two runs side by side.
 "use strict";
 
 (() => {
-  const PAGE = 20;
-  const OUTCOMES = [
-    ["all", "all answers", () => true],
-    ["gained", "wrong left, right right", (left, right) => left === false && right === true],
-    ["lost", "right left, wrong right", (left, right) => left === true && right === false],
-    ["wrong", "wrong right", (left, right) => right === false],
-    ["right", "right right", (left, right) => right === true],
-    ["both", "both wrong", (left, right) => left === false && right === false],
-  ];
+  const PAGE = 20; // cards
+  const PAUSE = 150; // milliseconds after the last letter
 
-  const element = (tag, className, text) => {
-    const node = document.createElement(tag);
-    if (className) node.className = className;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
-
-  const option = (value, text) => {
-    const node = element("option", "", text);
-    node.value = value;
-    return node;
-  };
-
-  const isRight = (answer, data) =>
-    answer === null || answer.score === null ? null : answer.score >= data.rightFrom;
-
-  const answerBox = (title, answer, data) => {
-    const box = element("div");
-    const heading = element("h4", "", title);
-    box.append(heading);
-    if (answer === null) {
-      box.append(element("p", "note", "not asked"));
-      return box;
-    }
-    const right = isRight(answer, data);
-    if (right !== null) {
-      const verdict = right ? "✓ right" : "✗ wrong";
-      const graded = answer.score === 0 || answer.score === 1 ? "" : ` · ${answer.score.toFixed(2)}`;
-      heading.append(element("span", `outcome ${right ? "right" : "wrong"}`, verdict + graded));
-    }
-    const prediction = data.texts[answer.prediction];
-    const shown = element("p", "text", prediction || "(empty)");
-    shown.lang = "ja";
-    box.append(shown);
-    const output = data.texts[answer.output];
-    if (output !== prediction) {
-      const details = element("details");
-      const raw = element("p", "text prompt", output);
-      raw.lang = "ja";
-      details.append(element("summary", "", "whole output"), raw);
-      box.append(details);
-    }
-    if (answer.finish === "length") {
-      box.append(element("p", "note", "stopped at the limit of new tokens"));
-    }
-    return box;
-  };
-
-  const card = (entry, state, data) => {
-    const { task, sample } = entry;
-    const item = element("li");
-    const asked = [sample.answers[state.right], sample.answers[state.left]].find(Boolean);
-    item.append(element("h3", "", `${task.name} · ${sample.id} · ${task.metric}`));
-    const pair = element("div", "pair");
-    const question = element("div", "asked");
-    const prompt = element("p", "text prompt", asked ? data.texts[asked.prompt] : "");
-    const gold = element("p", "text", data.texts[sample.gold]);
-    prompt.lang = gold.lang = "ja";
-    prompt.tabIndex = 0;
-    question.append(element("h4", "", "Prompt"), prompt, element("h4", "", "Gold"), gold);
-    pair.append(question);
-    const columns = state.left === state.right ? [state.left] : [state.left, state.right];
-    columns.forEach((run) => {
-      pair.append(answerBox(data.runs[run].label, sample.answers[run], data));
-    });
-    item.append(pair);
-    return item;
-  };
-
-  const start = (board) => {
-    const data = JSON.parse(board.querySelector(".sample-data").textContent);
-    const form = board.querySelector(".filters");
-    const list = board.querySelector(".cards");
-    const more = board.querySelector(".more");
-    const count = board.querySelector(".count");
-    const entries = data.tasks.flatMap((task) =>
-      task.samples.map((sample) => ({ task, sample })));
-    let matching = [];
-    let shown = 0;
-
-    form.task.append(option("", "all tasks"));
-    data.tasks.forEach((task) => form.task.append(option(task.name, task.name)));
-    data.runs.forEach((run, index) => {
-      form.left.append(option(index, run.label));
-      form.right.append(option(index, run.label));
-    });
-    OUTCOMES.forEach(([name, text]) => form.outcome.append(option(name, text)));
-    const first = (role) => data.runs.findIndex((run) => run.role === role);
+  const start = async (board) => {
+    const store = samplePieces.open(board);
+    const index = await store.get("index");
+    const view = sampleForm(board, index, sampleSearch.OUTCOMES);
+    const { form, count, list, pages, number, buttons } = view;
+    form.outcome.closest("label").hidden = index.rightFrom === null;
+    const hasAddress = "address" in board.dataset; // says what is shown
+    const first = (role) => index.runs.findIndex((run) => run.role === role);
     form.left.value = String(Math.max(0, first("base")));
-    form.right.value = String(first("tuned") < 0 ? data.runs.length - 1 : first("tuned"));
+    form.right.value = String(first("tuned") < 0 ? index.runs.length - 1 : first("tuned"));
 
-    const holds = (entry, state, search) => {
-      const answers = [entry.sample.answers[state.left], entry.sample.answers[state.right]];
-      if (!state.test(isRight(answers[0], data), isRight(answers[1], data))) return false;
-      if (!search) return true;
-      const places = answers.filter(Boolean)
-        .flatMap((answer) => [answer.prompt, answer.output]).concat(entry.sample.gold);
-      return places.some((place) => data.texts[place].toLowerCase().includes(search));
-    };
+    let matching = []; // [task, place]
+    let shown = 0; // page, from 0
+    let turn = 0; // of the newest wish: older ones give up
 
     const state = () => ({
-      left: Number(form.left.value), right: Number(form.right.value),
-      test: OUTCOMES.find(([name]) => name === form.outcome.value)[2],
+      task: form.task.value, left: Number(form.left.value), right: Number(form.right.value),
+      outcome: form.outcome.value, search: form.search.value.trim(),
+    });
+    const runsOf = ({ left, right }) => (left === right ? [left] : [left, right]);
+
+    // ---- pieces to samples
+
+    const loadChunk = async (now, task, chunk) => {
+      const answersOf = async (run) => {
+        const known = (await store.get(`scores-${run}`))[task].length;
+        return chunk * index.chunk < known ? store.get(`answers-${run}-${task}-${chunk}`) : null;
+      };
+      const [questions, ...answers] = await Promise.all(
+        [store.get(`questions-${task}-${chunk}`), ...runsOf(now).map(answersOf)]);
+      return { questions, answers };
+    };
+
+    const sampleAt = async (now, [task, place]) => {
+      const { questions, answers } = await loadChunk(now, task, Math.floor(place / index.chunk));
+      const runs = await Promise.all(runsOf(now).map(async (run, column) => {
+        const scores = await store.get(`scores-${run}`);
+        return [index.runs[run].label, answers[column], scores[task][place]];
+      }));
+      const { name, metric } = index.tasks[task];
+      const sample = sampleOf(questions, runs, place % index.chunk, index.rightFrom);
+      return { ...sample, task: name, metric };
+    };
+
+    // ---- what is shown
+
+    const lastPage = () => Math.max(0, Math.ceil(matching.length / PAGE) - 1);
+
+    const tellCount = (share = 1) => {
+      const sum = (name) => index.tasks.reduce((total, task) => total + task[name], 0);
+      const [here, asked] = [sum("samples"), sum("total")];
+      const [some, all] = [matching.length, here].map((value) => value.toLocaleString());
+      const more = { asked: asked.toLocaleString(), percent: Math.floor(100 * share) };
+      count.textContent = words.say("matching_samples", { some, all }) +
+        (asked > here ? words.say("were_asked", more) : "") +
+        (share < 1 ? words.say("searching", more) : "");
+    };
+
+    const showPage = async (page, now = state(), mine = (turn += 1)) => {
+      shown = Math.min(Math.max(page, 0), lastPage());
+      const some = matching.slice(shown * PAGE, (shown + 1) * PAGE);
+      const samples = await Promise.all(some.map((found) => sampleAt(now, found)));
+      if (mine !== turn) return;
+      list.replaceChildren(...samples.map(sampleCard));
+      showPromptEnds(list);
+      number.value = String(shown + 1);
+      number.max = String(lastPage() + 1);
+      view.last.textContent = `/ ${(lastPage() + 1).toLocaleString()}`;
+      buttons.forEach((button, place) =>
+        (button.disabled = place < 2 ? shown === 0 : shown === lastPage()));
+      pages.hidden = lastPage() === 0;
+      if (hasAddress) writeAddress(now);
+    };
+
+    const filter = async (page = 0) => {
+      const mine = (turn += 1);
+      const now = state();
+      store.forget((name) => /^(answers|scores)-/.test(name) &&
+        !runsOf(now).includes(Number(name.split("-")[1])));
+      const scores = [now.left, now.right].map((run) => store.get(`scores-${run}`));
+      const candidates = sampleSearch.byOutcome(index, now, ...(await Promise.all(scores)));
+      if (mine !== turn) return;
+      if (!now.search) matching = candidates;
+      else {
+        let hasShown = false;
+        const load = (task, chunk) => loadChunk(now, task, chunk);
+        const tell = (found, share) => {
+          if (mine !== turn) return false;
+          matching = found;
+          tellCount(share);
+          if (!hasShown && found.length) {
+            hasShown = true;
+            told(showPage(page, now, mine));
+          }
+          return true;
+        };
+        const found = await sampleSearch.byWords(now.search, candidates, index.chunk, load, tell);
+        if (mine !== turn) return;
+        matching = found;
+      }
+      tellCount();
+      await showPage(page, now, mine);
+    };
+
+    const told = (work) => work.catch((error) => {
+      count.textContent = words.say("unreadable_piece", { file: error.message });
     });
 
-    const showMore = () => {
-      const now = state();
-      matching.slice(shown, shown + PAGE).forEach((entry) => list.append(card(entry, now, data)));
-      shown = Math.min(matching.length, shown + PAGE);
-      more.hidden = shown === matching.length;
+    // ---- the address
+
+    const writeAddress = (now) => {
+      const said = new URLSearchParams({ ...now, page: shown + 1 });
+      ["task", "search"].filter((name) => !said.get(name)).forEach((name) => said.delete(name));
+      history.replaceState(null, "", `#${said}`);
     };
 
-    const filter = () => {
-      const now = state();
-      const search = form.search.value.trim().toLowerCase();
-      matching = entries.filter((entry) =>
-        (!form.task.value || entry.task.name === form.task.value) && holds(entry, now, search));
-      shown = 0;
-      list.replaceChildren();
-      const total = data.tasks.reduce((sum, task) => sum + task.total, 0);
-      count.textContent = `${matching.length} of ${entries.length} samples on this page` +
-        (total > entries.length ? `; ${total} were asked` : "");
-      showMore();
+    const readAddress = () => {
+      const said = new URLSearchParams(location.hash.slice(1));
+      [...form.elements].filter((field) => said.has(field.name)).forEach((field) => {
+        field.value = said.get(field.name);
+        if (field.selectedIndex === -1) field.selectedIndex = 0; // no such choice
+      });
+      const category = said.get("category"); // of one task it is no choice of its own
+      if (category !== null) {
+        const tasks = index.tasks.flatMap((one, task) => (one.category === category ? [task] : []));
+        form.task.value = tasks.length === 1 ? `t${tasks[0]}` : tasks.length ? `c${category}` : "";
+      }
+      return Number(said.get("page") ?? 1) - 1 || 0;
     };
 
-    form.addEventListener("input", filter);
+    // ---- what one does
+
+    const goTo = async (page) => {
+      await told(showPage(page));
+      list.focus({ preventScroll: true });
+      board.scrollIntoView({ block: "start", behavior: "instant" });
+    };
+    const moves = [() => 0, () => shown - 1, () => shown + 1, lastPage];
+    buttons.forEach((button, place) =>
+      button.addEventListener("click", () => goTo(moves[place]())));
+    number.addEventListener("change", () => goTo(Number(number.value) - 1 || 0));
+
+    const step = (by) => {
+      const cards = [...list.children];
+      const at = cards.findIndex((card) => card.contains(document.activeElement));
+      const next = cards[Math.min(Math.max(at + by, 0), cards.length - 1)];
+      next?.focus({ preventScroll: true });
+      next?.scrollIntoView({ block: "start", behavior: "instant" });
+    };
+    const keys = {
+      j: () => step(1), k: () => step(-1), n: () => goTo(shown + 1), p: () => goTo(shown - 1),
+    };
+    board.addEventListener("keydown", (event) => {
+      const act = keys[event.key];
+      if (!act || event.target.matches("input, select")) return;
+      if (event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      act();
+    });
+
+    let pause = 0;
+    form.addEventListener("input", (event) => {
+      clearTimeout(pause);
+      pause = setTimeout(() => told(filter()), event.target === form.search ? PAUSE : 0);
+    });
     form.addEventListener("submit", (event) => event.preventDefault());
-    more.addEventListener("click", showMore);
-    filter();
+    words.onChange(() => {
+      view.speak();
+      tellCount();
+      told(showPage(shown));
+    });
+    if (hasAddress) addEventListener("hashchange", () => told(filter(readAddress())));
+    await told(filter(hasAddress ? readAddress() : 0));
+    if (hasAddress && document.activeElement === document.body) {
+      list.focus({ preventScroll: true });
+    }
   };
 
-  document.querySelectorAll(".board").forEach(start);
+  document.querySelectorAll(".samples .browser").forEach((board) => {
+    start(board).catch((error) => {
+      board.textContent = words.say("unreadable_piece", { file: error.message });
+    });
+  });
 })();

@@ -16,6 +16,6 @@
     });
   };
 
-  words.start(document.getElementById("language"), draw);
+  words.onChange(draw);
   draw();
 })();

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,7 +17,7 @@ from jaxllm.reporting.browsing import browsable_samples
 from jaxllm.reporting.comparison import Difference
 from jaxllm.reporting.curves import thinned_losses
 from jaxllm.reporting.leaderboard import Leaderboard
-from jaxllm.reporting.page.document import PLOTLY, read_part, render_document
+from jaxllm.reporting.page.document import PLOTLY, read_texts, render_document
 from jaxllm.reporting.readers import Material
 from jaxllm.reporting.reliability import WANTED
 from jaxllm.reporting.results import Result
@@ -58,13 +57,13 @@ def _page(view: str, items: Sequence[Any], left_out: Sequence[str]) -> str:
         "view.html",
         scripts=(
             *((PLOTLY, "plots.js") if view in _WITH_CHARTS else ()),
-            *("words.js", "elements.js", "answers.js"),
+            *("words.js", "elements.js", "difference.js", "sample_card.js", "answers.js"),
             *(f"{view}.js", "view.js"),
         ),
         styles=("view.css",),
         view=view,
         items=_plain(items),
-        texts=json.loads(read_part("texts.json")),
+        texts=read_texts(),
         left_out=left_out,
     )
 

@@ -3,7 +3,9 @@
 
 const words = (() => {
   const LANGUAGE = "jaxllm report/language";
-  const texts = JSON.parse(document.getElementById("texts").textContent);
+  // A page of its own carries the texts, those of a site have them from a script.
+  const texts = globalThis.reportTexts ?? JSON.parse(document.getElementById("texts").textContent);
+  const button = document.getElementById("language");
 
   // A page opened as a file may have no storage, or one that refuses.
   const stored = () => {
@@ -21,8 +23,9 @@ const words = (() => {
     }
   };
 
-  const preferred = navigator.language.startsWith("ja") ? "ja" : "en";
-  let language = stored() in texts ? stored() : preferred;
+  const preferred = () => (navigator.language.startsWith("ja") ? "ja" : "en");
+  // Without a button to change it, a page stays in the language that it is written in.
+  let language = button === null ? "en" : stored() in texts ? stored() : preferred();
 
   const say = (key, values = {}) =>
     Object.entries(values).reduce(
@@ -31,26 +34,27 @@ const words = (() => {
   // What a category's letters stand for, or nothing for a name of one's own.
   const category = (name) => texts[language][`category_${name}`] ?? "";
 
+  const PARTS = { text: "textContent", title: "title", label: "ariaLabel" };
+
   const speak = () => {
     document.documentElement.lang = language;
-    document.querySelectorAll("[data-text]").forEach((node) => {
-      node.textContent = say(node.dataset.text);
+    Object.entries(PARTS).forEach(([mark, part]) => {
+      document.querySelectorAll(`[data-${mark}]`).forEach((node) => {
+        node[part] = say(node.dataset[mark]);
+      });
     });
+    if (button) button.lang = language === "ja" ? "en" : "ja";
   };
 
-  // Speaks now, and after each change of the language calls `changed`.
-  const start = (button, changed) => {
-    const name = () => (button.lang = language === "ja" ? "en" : "ja");
-    button.addEventListener("click", () => {
-      language = language === "ja" ? "en" : "ja";
-      store(language);
-      speak();
-      name();
-      changed();
-    });
+  // After each change of the language calls `changed`.
+  const onChange = (changed) => button?.addEventListener("click", changed);
+
+  button?.addEventListener("click", () => {
+    language = language === "ja" ? "en" : "ja";
+    store(language);
     speak();
-    name();
-  };
+  });
+  speak();
 
-  return { say, category, start };
+  return { say, category, onChange };
 })();

@@ -1,0 +1,1 @@
+"""The static site of `jaxllm report --site`: leaderboards, models, tasks and every sample."""
