@@ -186,7 +186,7 @@ def train(
             stopping=stopping,
             preemption=preemption,
             observer=observer,
-            tokens=tokens,
+            extra=extra,
         )
         stragglers, compare = StragglerWatch(), config.get("compare_processes_every", 0)
         with (

@@ -109,7 +109,9 @@ def test_nothing_changes_with(config, tmp_path, changes, monkeypatch, request):
         two = functools.partial(make_mesh, devices=jax.devices()[:2])
         monkeypatch.setattr(train_verb, "make_mesh", two)
     train_verb.train(config, tmp_path / "other")
-    assert _log(tmp_path / "one")[-1]["sft_loss"] > 0.1
+    last = _log(tmp_path / "one")[-1]
+    assert last["sft_loss"] > 0.1
+    assert last["loss/preferences"] == pytest.approx(last["loss"], rel=1e-5)
     _assert_close(_log(tmp_path / "one"), _log(tmp_path / "other"))
 
 

@@ -32,10 +32,11 @@ def make_batch(
 
     Returns:
       A dict of arrays [R, T]: `tokens`, `targets` (the token after), `loss_weights` (float32, of
-      predicting the target), `segment_ids` (0 for padding, then 1, 2, ... for a row's examples)
-      and `positions` (from 0 in every segment). All others are int32. With packing "concat" a
-      row is one segment whatever examples it holds. Where the sources have them, so do batches:
-      `reference_log_probs` (float32, of the target).
+      predicting the target), `segment_ids` (0 for padding, then 1, 2, ... for a row's examples),
+      `positions` (from 0 in every segment) and `source_ids` (the number of the target's source).
+      All others are int32. With packing "concat" a row is one segment whatever examples it
+      holds. Where the sources have them, so do batches: `reference_log_probs` (float32, of the
+      target).
     """
     table = _row_range(plan, step, rows)
     fill = _fill_stream if plan.packing == "concat" else _fill_whole
@@ -76,7 +77,7 @@ def _empty(num_rows: int, row_length: int) -> Batch:
     shape = (num_rows, row_length)
     batch = {
         name: np.zeros(shape, np.int32)
-        for name in ("tokens", "targets", "segment_ids", "positions")
+        for name in ("tokens", "targets", "segment_ids", "positions", "source_ids")
     }
     return batch | {"loss_weights": np.zeros(shape, np.float32)}
 
@@ -96,6 +97,7 @@ def _fill_whole(plan: Plan, rows: range, tokenized: Sequence[TokenizedSource]) -
         mine = plan.source_ids[entries] == source
         cells_of = cells[np.repeat(mine, sizes)]
         places = ranges(starts[mine], sizes[mine])
+        batch["source_ids"].flat[cells_of] = source
         batch["tokens"].flat[cells_of] = tokens.ids[places]
         batch["targets"].flat[cells_of] = tokens.ids[places + 1]
         batch["loss_weights"].flat[cells_of] = tokens.loss_weights[places + 1]
@@ -118,16 +120,19 @@ def _fill_stream(plan: Plan, rows: range, tokenized: Sequence[TokenizedSource]) 
     cells = ranges(row_of * window + filled, lengths)
     ids = np.zeros((len(rows), window), np.int32)
     loss_weights = np.zeros((len(rows), window), np.float32)
+    source_ids = np.zeros((len(rows), window), np.int32)
     for source, tokens in enumerate(tokenized):
         mine = plan.source_ids[entries] == source
         cells_of = cells[np.repeat(mine, lengths)]
         places = ranges(starts[mine], lengths[mine])
+        source_ids.flat[cells_of] = source
         ids.flat[cells_of] = tokens.ids[places]
         loss_weights.flat[cells_of] = tokens.loss_weights[places]
     batch = _empty(len(rows), plan.row_length)
     batch["tokens"][:] = ids[:, :-1]
     batch["targets"][:] = ids[:, 1:]
     batch["loss_weights"][:] = loss_weights[:, 1:]
+    batch["source_ids"][:] = source_ids[:, 1:]
     has_tokens = row_of[number == 0]  # the rest are the empty rows of a last step
     batch["segment_ids"][has_tokens] = 1
     batch["positions"][has_tokens] = np.arange(plan.row_length)

@@ -46,8 +46,11 @@ def linear_cross_entropy(
     *,
     label_smoothing: float = 0.0,
     z_loss: float = 0.0,
-) -> jax.Array:
-    """Weighted sum of -log softmax(hidden @ kernel)[target], a float32 scalar.
+) -> tuple[jax.Array, jax.Array]:
+    """Weighted sum of -log softmax(hidden @ kernel)[target], a float32 scalar, and its terms.
+
+    The terms are the loss of each position before it is weighted, float32 [B, T]; to look at only,
+    they carry no gradient.
 
     Chunks of positions are projected, reduced and dropped one after another. Their gradients are
     formed in the same pass, while the logits are at hand, so that nothing of size [B, T, V] is
@@ -60,11 +63,13 @@ def linear_cross_entropy(
         z_loss: of the squared log-normalizer, which is added and keeps logits from drifting (arXiv
             2204.02311).
     """
+    length = targets_BT.shape[1]
     chunk, (hidden_BTD, targets_BT, weights_BT) = _padded(
         kernel_DV, hidden_BTD, targets_BT, weights_BT
     )
     form = _Form(chunk, label_smoothing, z_loss)
-    return _chunked(form, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+    total, losses_BT = _chunked(form, hidden_BTD, kernel_DV, targets_BT, weights_BT)
+    return total, jax.lax.stop_gradient(losses_BT[:, :length])
 
 
 def linear_log_probs(
@@ -131,15 +136,18 @@ def _padded(kernel_DV: jax.Array, *arrays: jax.Array) -> tuple[int, tuple[jax.Ar
 def _chunked(form, hidden, kernel, targets, weights):
     def body(total, part):
         losses, _ = form.losses(_logits(part[0], kernel), part[1])
-        return total + jnp.sum(losses * part[2]), None
+        return total + jnp.sum(losses * part[2]), losses
 
-    return jax.lax.scan(body, jnp.float32(0), _split(form.chunk, hidden, targets, weights))[0]
+    parts = _split(form.chunk, hidden, targets, weights)
+    total, losses = jax.lax.scan(body, jnp.float32(0), parts)
+    return total, _joined(losses)
 
 
 def _forward(form, hidden, kernel, targets, weights):
     # With symbolic zeros each argument says whether anything that is trained reaches it.
     values = hidden.value, kernel.value, targets.value, weights.value
-    return _loss_and_gradients(form, *values, by_kernel=kernel.perturbed)
+    total, gradients = _loss_and_gradients(form, *values, by_kernel=kernel.perturbed)
+    return (total, gradients[-1]), gradients
 
 
 def _loss_and_gradients(form, hidden, kernel, targets, weights, *, by_kernel):
@@ -167,8 +175,9 @@ def _loss_and_gradients(form, hidden, kernel, targets, weights, *, by_kernel):
     return total, (_joined(hidden_grads), kernel_grad, _joined(losses))
 
 
-def _backward(form, saved, slope):
+def _backward(form, saved, slopes):
     del form
+    slope, _ = slopes
     hidden_grad, kernel_grad, losses_BT = saved
     if kernel_grad is not None:
         kernel_grad = (kernel_grad * slope).astype(kernel_grad.dtype)

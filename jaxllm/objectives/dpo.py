@@ -10,6 +10,7 @@ Shape suffixes: B rows, T positions, C positions that carry loss, P pairs of a r
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Literal
 
 import jax
@@ -18,6 +19,7 @@ import jax.numpy as jnp
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, forward, head_kernel
+from jaxllm.objectives.by_source import sums_by_source
 from jaxllm.objectives.cross_entropy import linear_log_probs, take_positions, trained_positions
 
 # The tree of weights holds a live reference model under this name.
@@ -73,6 +75,7 @@ def dpo_loss(
     settings: DpoSettings,
     pairs_per_row: int,
     loss_capacity: int | None = None,
+    num_sources: int = 0,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over the pairs of a batch, not means, so that micro-batches add up to the whole.
 
@@ -86,11 +89,12 @@ def dpo_loss(
             rejected answer in the segment after. `reference_log_probs` (float32 [B, T]) are the
             reference model's of the targets; `sft_weights` come from `share_sft_weights`.
         pairs_per_row: P, the most pairs that a row holds.
-        loss_capacity: as in `sft_loss`.
+        loss_capacity, num_sources: as in `sft_loss`.
 
     Returns:
         The loss sum, the number of pairs, and sums to log: `rewards/*` are beta times the
-        log-ratios to the reference, `logps/*` the log-probabilities of whole answers.
+        log-ratios to the reference, `logps/*` the log-probabilities of whole answers; loss and
+        pairs apart for each source, [num_sources].
     """
     params = dict(params)
     reference = params.pop(REFERENCE, None)
@@ -142,6 +146,17 @@ def dpo_loss(
     if settings.sft_weight:
         extras["sft_loss"] = -jnp.sum(log_probs_BC * take_positions(batch["sft_weights"], where_BC))
         loss_sum += settings.sft_weight * extras["sft_loss"]
+    if num_sources:
+        source_ids_BC = take_positions(batch["source_ids"], where_BC)
+        source_ids_BCS = jnp.where(number_BCS, source_ids_BC[..., None], 0)
+        source_ids_BP = jnp.max(source_ids_BCS, axis=1)[:, ::2]
+        by_source = functools.partial(sums_by_source, num_sources=num_sources)
+        losses_BP = jnp.where(is_pair_BP, losses_BP, 0.0)
+        extras["source_losses"] = by_source(losses_BP, source_ids_BP)
+        extras["source_weights"] = by_source(is_pair_BP.astype(jnp.float32), source_ids_BP)
+        if settings.sft_weight:
+            sft_BC = -log_probs_BC * take_positions(batch["sft_weights"], where_BC)
+            extras["source_losses"] += settings.sft_weight * by_source(sft_BC, source_ids_BC)
     return loss_sum, jnp.sum(is_pair_BP, dtype=jnp.float32), extras
 
 

@@ -27,11 +27,13 @@ class DataFacts:
       loss_capacity: the most positions that carry loss in any row, or with "sft" in any of the
         groups of rows that devices hold of a batch; None: up to all of them.
       pairs_per_row: the most preferences of a row.
+      num_sources: whose losses are told apart.
     """
 
     num_steps: int | None
     loss_capacity: int | None = None
     pairs_per_row: int = 0
+    num_sources: int = 0
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,7 @@ def data_facts(config: ConfigDict, mixture: Mixture, mesh: Mesh) -> DataFacts:
             num_steps=plan.num_steps,
             loss_capacity=loss_capacity(plan, sources),
             pairs_per_row=max_pairs(plan),
+            num_sources=len(sources),
         )
     capacity = group_loss_capacity(
         plan,
@@ -68,7 +71,7 @@ def data_facts(config: ConfigDict, mixture: Mixture, mesh: Mesh) -> DataFacts:
         num_groups=num_batch_parts(mesh),
         accumulation=config.input.accumulation,
     )
-    return DataFacts(num_steps=plan.num_steps, loss_capacity=capacity)
+    return DataFacts(num_steps=plan.num_steps, loss_capacity=capacity, num_sources=len(sources))
 
 
 def make_objective(config: ConfigDict, mesh: Mesh, facts: DataFacts) -> Objective:
@@ -79,6 +82,7 @@ def make_objective(config: ConfigDict, mesh: Mesh, facts: DataFacts) -> Objectiv
             settings=SftSettings(**config.sft),
             loss_capacity=facts.loss_capacity,
             loss_groups=num_batch_parts(mesh),
+            num_sources=facts.num_sources,
         )
         return Objective(loss=loss)
     settings = DpoSettings(**config.dpo)
@@ -87,6 +91,7 @@ def make_objective(config: ConfigDict, mesh: Mesh, facts: DataFacts) -> Objectiv
         settings=settings,
         pairs_per_row=facts.pairs_per_row,
         loss_capacity=facts.loss_capacity,
+        num_sources=facts.num_sources,
     )
     if settings.sft_weight:
         return Objective(loss=loss, prepare=share_sft_weights)

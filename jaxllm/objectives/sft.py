@@ -15,6 +15,7 @@ import jax.numpy as jnp
 from jaxllm.errors import UserError
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, forward, head_kernel
+from jaxllm.objectives.by_source import sums_by_source
 from jaxllm.objectives.cross_entropy import (
     linear_cross_entropy,
     take_positions,
@@ -46,19 +47,23 @@ def sft_loss(
     settings: SftSettings = SftSettings(),
     loss_capacity: int | None = None,
     loss_groups: int | None = None,
+    num_sources: int = 0,
 ) -> tuple[jax.Array, jax.Array, dict[str, jax.Array]]:
     """Sums over a batch, not means, so that micro-batches add up to the whole.
 
     Args:
         batch: `tokens`, `targets`, `segment_ids`, `positions` (int32) and `loss_weights`
-            (float32), each [B, T]; with adapters that drop, `dropout_key`.
+            (float32), each [B, T]; `source_ids` (int32 [B, T]) where sources are told apart; with
+            adapters that drop, `dropout_key`.
         loss_capacity: the most positions of any group that carry loss. Only that many per group
             are projected to the vocabulary; None projects all.
         loss_groups: groups of neighbouring rows, which must divide B; None makes each row one. With
             as many as the devices among which the batch is split, each gathers from its own rows.
+        num_sources: of the mixture, to tell the loss of each; 0 tells none.
 
     Returns:
-        The weighted loss sum and the sum of weights, float32 scalars; nothing else to log.
+        The weighted loss sum and the sum of weights, float32 scalars, and both apart for each
+        source, [num_sources].
     """
     hidden_BTD = forward(
         params,
@@ -77,7 +82,7 @@ def sft_loss(
         take_positions(array, where_BC) for array in (hidden_BTD, targets_BT, weights_BT)
     )
     kernel = head_kernel(params, config).astype(config.dtype)
-    loss_sum = linear_cross_entropy(
+    loss_sum, losses_BC = linear_cross_entropy(
         hidden_BCD,
         kernel,
         targets_BC,
@@ -85,4 +90,11 @@ def sft_loss(
         label_smoothing=settings.label_smoothing,
         z_loss=settings.z_loss,
     )
-    return loss_sum, jnp.sum(weights_BC), {}
+    if not num_sources:
+        return loss_sum, jnp.sum(weights_BC), {}
+    source_ids_BC = take_positions(batch["source_ids"].reshape(weights_BT.shape), where_BC)
+    extras = {
+        "source_losses": sums_by_source(losses_BC * weights_BC, source_ids_BC, num_sources),
+        "source_weights": sums_by_source(weights_BC, source_ids_BC, num_sources),
+    }
+    return loss_sum, jnp.sum(weights_BC), extras

@@ -151,6 +151,7 @@ def make_train_step(
         metrics = {
             "loss": loss_sum * scale,
             **{name: value * scale for name, value in extras.items()},
+            "weight": weight,
             "trained_tokens": jnp.sum(batch["loss_weights"]),
             "tokens": jnp.sum(batch["segment_ids"] > 0),
             "grad_norm": optax.tree.norm(grads),

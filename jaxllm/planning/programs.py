@@ -30,6 +30,8 @@ from jaxllm.training.start import named_tokenizer
 from jaxllm.weights.architecture import find_architecture
 from jaxllm.weights.lora_targets import LoraSettings, lora_config
 
+# Arrays of a batch.
+_INTEGERS = ("tokens", "targets", "segment_ids", "positions", "source_ids")
 # Where no data was read: pairs of a row are as many as fit in answers of this many tokens.
 _TOKENS_PER_PAIR = 256
 
@@ -73,7 +75,11 @@ def read_facts(config: ConfigDict, mesh: Mesh, *, from_data: bool) -> DataFacts:
     pairs = compares_pairs(config)
     if not from_data:
         most = max(1, config.input.max_length // _TOKENS_PER_PAIR)
-        return DataFacts(num_steps=config.steps or None, pairs_per_row=most if pairs else 0)
+        return DataFacts(
+            num_steps=config.steps or None,
+            pairs_per_row=most if pairs else 0,
+            num_sources=len(config.mixture),
+        )
     data_dir = resolve_data_dir(config.data_dir)
     mixture = read_mixture(config, _tokenizer(config), data_dir=data_dir, pairs=pairs)
     return data_facts(config, mixture, mesh)
@@ -112,7 +118,7 @@ def abstract_batch(config: ConfigDict, mesh: Mesh) -> dict[str, jax.ShapeDtypeSt
     rows, accumulation = config.input.rows, config.input.accumulation
     shape = (accumulation, rows // accumulation, config.input.max_length)
     layout = NamedSharding(mesh, partition_spec((None, "batch", "length")))
-    dtypes = dict.fromkeys(("tokens", "targets", "segment_ids", "positions"), jnp.int32)
+    dtypes = dict.fromkeys(_INTEGERS, jnp.int32)
     dtypes["loss_weights"] = jnp.float32
     if config.objective == "dpo" and config.dpo.reference == "cached":
         dtypes["reference_log_probs"] = jnp.float32

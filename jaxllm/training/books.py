@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -26,6 +26,7 @@ from jaxllm.observe.observer import Observer
 from jaxllm.observe.progress import Progress
 from jaxllm.parallel.agreement import say
 from jaxllm.parallel.preemption import Preempted, Preemption
+from jaxllm.training.source_losses import SourceLosses
 from jaxllm.weights.checkpoint import Checkpoints
 
 
@@ -43,7 +44,7 @@ class Books:
 
     Args:
         folder: the run's workdir.
-        tokens: seen before this start.
+        extra: what the checkpoint kept beside the state that the run goes on from.
 
     Attributes:
         summary: the newest metrics and scores by name, and at the end what the run came to.
@@ -60,14 +61,16 @@ class Books:
         stopping: EarlyStopping,
         preemption: Preemption,
         observer: Observer,
-        tokens: float,
+        extra: Mapping[str, Any],
     ) -> None:
         self.summary: dict[str, Any] = {}
         self._config, self._folder, self._mixture = config, folder, mixture
         self._plan, self._evaluators, self._checkpoints = mixture.plan, evaluators, checkpoints
         self._stopping, self._preemption, self._observer = stopping, preemption, observer
         self._pending: _Pending | None = None
-        self._tokens = tokens
+        self._tokens = extra.get("tokens", 0.0)
+        names = [source.name for source in mixture.sources]
+        self._source_losses = SourceLosses(names, extra.get("source_losses"))
         self._norm = jax.jit(optax.tree.norm)
 
     def evaluate_start(self, state: State, frozen: Params) -> None:
@@ -128,6 +131,7 @@ class Books:
             extra = {
                 "order": dict(self._plan.parts),
                 "tokens": self._tokens,
+                "source_losses": self._source_losses.state,
                 "early_stopping": self._stopping.state,
                 "is_evaluated": is_evaluated,
             }
@@ -163,7 +167,9 @@ class Books:
             return
         step, metrics, batches, bar = self._pending
         self._pending = None
-        values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+        on_host = jax.device_get(metrics)
+        self._source_losses.add(on_host)
+        values = {name: float(value) for name, value in on_host.items()}
         if not math.isfinite(values["loss"]) or not math.isfinite(values["grad_norm"]):
             self._refuse(step, values)
         self._tokens += values["tokens"]
@@ -171,6 +177,7 @@ class Books:
         if self._is_logged(step):
             values |= self._observer.speed(step, self._tokens, batches.wait_seconds)
             values["tokens_seen"] = self._tokens
+            values |= self._source_losses.read()
             values["epoch"] = float(self._plan.step_epochs[step])
             self._observer.scalars(step, values)
             self.summary |= values

@@ -9,7 +9,7 @@ from jaxllm.input.batches import example_ids, make_batch
 from jaxllm.input.plan import make_plan, plan_source
 from jaxllm.input.tokens import TokenizeCounts, TokenizedSource
 
-NAMES = ["tokens", "targets", "loss_weights", "segment_ids", "positions"]
+NAMES = ["tokens", "targets", "loss_weights", "segment_ids", "positions", "source_ids"]
 
 
 @pytest.fixture
@@ -36,14 +36,15 @@ def _row_by_hand(plan, tokenized, row: int) -> dict[str, np.ndarray]:
     out = {name: np.zeros(plan.row_length, np.int64) for name in NAMES}
     begin, end = plan.row_offsets[row : row + 2]
     at = 0
-    stream: list[tuple[int, float]] = []
+    stream: list[tuple[int, float, int]] = []
     for number, entry in enumerate(range(begin, end)):
         source = tokenized[plan.source_ids[entry]]
         example = plan.example_ids[entry]
         span = slice(source.offsets[example], source.offsets[example + 1])
         ids, weights = source.ids[span].tolist(), source.loss_weights[span].tolist()
         if plan.packing == "concat":
-            stream += list(zip(ids, weights, strict=True))
+            numbers = [plan.source_ids[entry]] * len(ids)
+            stream += list(zip(ids, weights, numbers, strict=True))
             continue
         for i in range(len(ids) - 1):
             out["tokens"][at] = ids[i]
@@ -51,12 +52,13 @@ def _row_by_hand(plan, tokenized, row: int) -> dict[str, np.ndarray]:
             out["loss_weights"][at] = weights[i + 1]
             out["segment_ids"][at] = number + 1
             out["positions"][at] = i
+            out["source_ids"][at] = plan.source_ids[entry]
             at += 1
     if stream:
         stream = stream[plan.row_skips[row] :][: plan.row_length + 1]
         for i in range(plan.row_length):
             out["tokens"][i] = stream[i][0]
-            out["targets"][i], out["loss_weights"][i] = stream[i + 1]
+            out["targets"][i], out["loss_weights"][i], out["source_ids"][i] = stream[i + 1]
             out["segment_ids"][i] = 1
             out["positions"][i] = i
     return out

@@ -12,6 +12,10 @@ from jaxllm.objectives import cross_entropy
 from jaxllm.objectives.cross_entropy import linear_cross_entropy, linear_log_probs
 
 
+def _total(*arrays, **form):
+    return linear_cross_entropy(*arrays, **form)[0]
+
+
 def _plain(hidden, kernel, targets, weights, *, label_smoothing=0.0, z_loss=0.0):
     logits = jnp.dot(hidden, kernel, preferred_element_type=jnp.float32)
     log_probs = jax.nn.log_softmax(logits)
@@ -48,15 +52,21 @@ def test_value_and_gradients_equal_the_plain_loss(arrays, monkeypatch, max_logit
 
         return jax.value_and_grad(total, argnums=(0, 1, 2))
 
-    value, grads = tripled(linear_cross_entropy)(hidden, kernel, weights)
+    value, grads = tripled(_total)(hidden, kernel, weights)
     wanted, wanted_grads = tripled(_plain)(hidden, kernel, weights)
     assert float(value) == pytest.approx(float(wanted), rel=1e-6)
     for grad, other in zip(grads, wanted_grads, strict=True):
         assert grad.shape == other.shape
         np.testing.assert_allclose(grad, other, atol=1e-5)
     # Called without a gradient it takes another path.
-    alone = linear_cross_entropy(*arrays, **form)
+    alone, terms = linear_cross_entropy(*arrays, **form)
     assert float(alone) == pytest.approx(float(wanted) / 3, rel=1e-6)
+    # The gradient by the weights is three times the terms, on either path.
+    np.testing.assert_allclose(3 * terms, grads[2], rtol=1e-6)
+    (_, with_gradient), _ = jax.value_and_grad(
+        lambda hidden: linear_cross_entropy(hidden, *arrays[1:], **form), has_aux=True
+    )(hidden)
+    np.testing.assert_allclose(with_gradient, terms, rtol=1e-6)
 
 
 @pytest.mark.parametrize("of_tokens", [False, True])
@@ -66,7 +76,7 @@ def test_a_kernel_that_is_not_trained_costs_no_gradient(arrays, of_tokens):
     def loss(hidden, kernel):
         if of_tokens:
             return -jnp.sum(weights * linear_log_probs(hidden, kernel, targets))
-        return linear_cross_entropy(hidden, kernel, targets, weights)
+        return _total(hidden, kernel, targets, weights)
 
     def products(argnums):
         lowered = jax.jit(jax.grad(loss, argnums)).lower(hidden, kernel)
@@ -80,7 +90,7 @@ def test_a_kernel_that_is_not_trained_costs_no_gradient(arrays, of_tokens):
 
 def test_large_logits_stay_finite(arrays):
     hidden, kernel, targets, weights = arrays
-    value, grad = jax.value_and_grad(linear_cross_entropy)(hidden * 1e4, kernel, targets, weights)
+    value, grad = jax.value_and_grad(_total)(hidden * 1e4, kernel, targets, weights)
     assert np.isfinite(value)
     assert np.all(np.isfinite(grad))
     np.testing.assert_allclose(value, _plain(hidden * 1e4, kernel, targets, weights), rtol=1e-5)
@@ -89,7 +99,7 @@ def test_large_logits_stay_finite(arrays):
 def test_bfloat16_operands_keep_a_float32_loss(arrays):
     hidden, kernel, targets, weights = arrays
     half = (hidden.astype(jnp.bfloat16), kernel.astype(jnp.bfloat16), targets, weights)
-    value, grads = jax.value_and_grad(linear_cross_entropy, argnums=(0, 1))(*half)
+    value, grads = jax.value_and_grad(_total, argnums=(0, 1))(*half)
     assert value.dtype == jnp.float32
     assert [grad.dtype for grad in grads] == [jnp.bfloat16, jnp.bfloat16]
     assert float(value) == pytest.approx(float(_plain(*half)), rel=1e-5)

@@ -59,6 +59,8 @@ def _packed(config, source, models, settings):
     batches = [make_batch(plan, step, [source]) for step in range(plan.num_steps)]
     batches = {name: jnp.stack([batch[name] for batch in batches]) for name in batches[0]}
     batches = share_sft_weights(batches)
+    # As though the first pairs of rows were of one source, the second ones of another, and so on.
+    batches["source_ids"] = jnp.maximum(batches["segment_ids"] - 1, 0) // 2
 
     @jax.jit
     @functools.partial(jax.value_and_grad, has_aux=True)
@@ -70,6 +72,7 @@ def _packed(config, source, models, settings):
             settings=settings,
             pairs_per_row=max_pairs(plan),
             loss_capacity=loss_capacity(plan, [source]),
+            num_sources=3,
         )
         return total, rest
 
@@ -79,6 +82,8 @@ def _packed(config, source, models, settings):
     ]
     (total, (pairs, extras)), grads = jax.tree.map(lambda *leaves: sum(leaves), *parts)
     assert float(pairs) == len(_PAIRS)
+    slots = np.diff(plan.row_offsets) // 2
+    assert extras["source_weights"].tolist() == [np.sum(slots > slot) for slot in range(3)]
     return jax.tree.map(lambda leaf: leaf / pairs, (total, grads, extras))
 
 
@@ -126,6 +131,8 @@ def test_packed_rows_have_the_loss_of_the_papers(tiny_config, source, models, se
     wanted, wanted_grads = _written_out(tiny_config, source, models, settings)
     assert float(value) == pytest.approx(float(wanted), rel=1e-5)
     assert abs(float(logged["rewards/margins"])) > 0.1
+    assert float(jnp.sum(logged["source_losses"])) == pytest.approx(float(wanted), rel=1e-5)
+    assert len(set(logged["source_losses"].tolist())) == 3
     # No gradient reaches the reference.
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(grads.pop(REFERENCE)))
     largest = max(float(jnp.max(jnp.abs(leaf))) for leaf in jax.tree.leaves(wanted_grads))

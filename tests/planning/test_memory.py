@@ -52,7 +52,7 @@ def test_what_is_split_over_fsdp_is_there_once(config):
     norms = 4 * (2 * _LAYERS + 1) * _HIDDEN
     assert split.parameters == (whole.parameters - norms) // 4 + norms
     assert whole.optimizer == pytest.approx(2 * whole.parameters, abs=100)
-    assert split.batch == 5 * 4 * _ROWS // 4 * _LENGTH
+    assert split.batch == 6 * 4 * _ROWS // 4 * _LENGTH
 
 
 def test_full_remat_keeps_what_enters_each_layer(config):
