@@ -48,7 +48,8 @@ const answerList = (items, { labels, outcomes }) => {
   more.addEventListener("click", showMore);
   const all = ["", words.say("all")];
   const form = make("form", { className: "filters", autocomplete: "off" },
-    choice(words.say("task"), [all, ...tasks.map((task) => [task, short(task)])], "", changing("task")),
+    tasks.length > 1 ? choice(words.say("task"), [all, ...tasks.map((task) => [task, short(task)])],
+      "", changing("task")) : [],
     outcomes.length ? choice(words.say("outcome"), [all, ...outcomes], "", changing("outcome")) : [],
     make("label", {}, `${words.say("search")} `, input));
   form.addEventListener("submit", (event) => event.preventDefault());

@@ -14,7 +14,8 @@ const make = (tag, properties = {}, ...children) => {
   return node;
 };
 
-const fixed = (value, digits = 3) => (value === null ? MISSING : value.toFixed(digits));
+const fixed = (value, digits = 3) =>
+  (value === null ? MISSING : value.toFixed(digits).replace("-", "\u2212"));
 
 const signed = (value, digits = 3) => {
   const text = value.toFixed(digits);
@@ -55,7 +56,7 @@ const section = (title, ...children) =>
 
 // A region that scrolls sideways where it is wider than the page.
 const scrolling = (label, node) =>
-  make("div", { className: "scroll", tabIndex: 0, role: "region", ariaLabel: label }, node);
+  make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: label }, node);
 
 /* A table that sorts by a click on a column's name, or Enter on it.
 

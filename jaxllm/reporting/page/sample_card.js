@@ -70,7 +70,7 @@ const sampleCard = (() => {
 
   return ({ task, id, metric, prompt, gold, answers }) => {
     const asked = textOf(prompt, "text prompt");
-    Object.assign(asked, { tabIndex: 0, role: "region", ariaLabel: words.say("question") });
+    Object.assign(asked, { tabIndex: 0, role: "group", ariaLabel: words.say("question") });
     return make("li", { tabIndex: -1 },
       make("h3", {}, [task, id, metric].filter(Boolean).join(" · ")),
       make("div", { className: `pair of-${answers.length}` },

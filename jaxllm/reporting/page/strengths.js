@@ -40,7 +40,7 @@ const heatMap = (item, against) => {
   if (!profiles.length) return null;
   const names = Object.keys(profiles[0][against]);
   const all = profiles.flatMap((one) => names.map((name) => Math.abs(one[against][name].shrunken)));
-  const most = Math.max(...all, 0.01);
+  const most = Math.max(...all, 0.1); // what is tiny looks tiny
   const rows = profiles.map((profile) => ({
     cells: [
       { content: profile.label, key: profile.label }, { content: fixed(profile.mean), key: profile.mean },

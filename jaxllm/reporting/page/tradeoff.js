@@ -63,6 +63,6 @@ const drawItem = (item, article) => {
           : { content: MISSING };
       }),
     ],
-  })), { className: "scores" }));
+  }))));
   article.append(make("ul", { className: "footnotes" }, item.notes.map((note) => make("li", {}, note))));
 };
