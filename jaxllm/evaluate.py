@@ -36,7 +36,7 @@ from jaxllm.evaluators.schedule import (
 from jaxllm.models.decoder import Params
 from jaxllm.parallel.agreement import is_first_process
 from jaxllm.parallel.mesh import MeshShape, make_mesh
-from jaxllm.parallel.preemption import Preempted
+from jaxllm.parallel.preemption import TERMINATED, Preempted
 from jaxllm.parallel.startup import add_process_flags, joined
 from jaxllm.paths import resolve_data_dir
 from jaxllm.reporting.llm_jp_eval_outputs import ForeignRun, read_outputs
@@ -46,8 +46,6 @@ from jaxllm.text.characters import Characters
 from jaxllm.verb import Verb, run_verb
 from jaxllm.weights.load import Model, load_model
 from jaxllm.weights.series import checkpoint_series
-
-_TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
 
 # How weights are computed; an endpoint has no use for it.
 _LOCAL_FIELDS = frozenset({"type", *model_settings()})
@@ -357,7 +355,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 evaluate(config, args.model, args.workdir, also=args.also)
     except Preempted:
         print("asked to end (SIGTERM): the same command goes on from here", file=sys.stderr)
-        return _TERMINATED
+        return TERMINATED
     return 0
 
 

@@ -36,6 +36,7 @@ from jaxllm.judging.audit_table import audit_table
 from jaxllm.judging.pairwise_table import pairwise_table
 from jaxllm.judging.table import judged_table
 from jaxllm.overrides import apply_overrides
+from jaxllm.parallel.startup import add_process_flags, check_alone
 from jaxllm.reporting.results import find_results
 from jaxllm.verb import Verb, run_verb
 
@@ -160,7 +161,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         choices=(LLM_JP_JUDGE,),
         help="write every result in the files of this tool too",
     )
+    add_process_flags(parser)
     args, unknown = parser.parse_known_args(argv)
+    check_alone(args, "a judge reads answers")
     changes, others = _judge_changes(unknown)
     config = config_from_args(args, others)
     judged = [name for name in config.evals if config.evals[name].get("type") == "judge"]

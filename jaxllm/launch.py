@@ -19,6 +19,9 @@ from jaxllm.errors import UserError
 from jaxllm.parallel.supervisor import supervise
 from jaxllm.verb import Verb, run_verb
 
+# Verbs whose processes share the work out; others would all do the same and write the same files.
+_TOGETHER = ("train", "evaluate", "generate")
+
 
 def launch(command: Sequence[str], *, processes: int = 1, max_restarts: int = 5) -> int:
     """Runs `jaxllm COMMAND` in processes until it is done; returns its exit status.
@@ -28,12 +31,17 @@ def launch(command: Sequence[str], *, processes: int = 1, max_restarts: int = 5)
         max_restarts: give up after so many starts in a row that did not last ten minutes.
 
     Raises:
-        UserError: there is no command, or a number makes no sense.
+        UserError: there is no command, one that runs alone, or a number that makes no sense.
     """
     if not command:
         raise UserError("nothing to launch: jaxllm launch --processes=2 -- train --config=...")
     if command[0] == "launch":
         raise UserError("a launcher launches no launcher: name another verb")
+    if processes > 1 and command[0] not in _TOGETHER:
+        raise UserError(
+            f"jaxllm {command[0]} runs in one process: leave --processes={processes} out (of "
+            f"several are {', '.join(_TOGETHER)})"
+        )
     if processes < 1 or max_restarts < 0:
         raise UserError(
             f"--processes={processes} must be at least 1, and --max_restarts={max_restarts} at "

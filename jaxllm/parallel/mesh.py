@@ -102,7 +102,7 @@ def _resolve(shape: MeshShape, num_devices: int) -> dict[str, int]:
     raise UserError(
         f"mesh {_text(sizes)} does not fit {num_devices} device{'s' if num_devices > 1 else ''}: "
         f"the sizes must multiply to {num_devices}; each axis may be one of {divisors}, "
-        f"for instance --config.mesh.data=-1 --config.mesh.fsdp=1 --config.mesh.tensor=1"
+        "for instance data=-1 fsdp=1 tensor=1"
     )
 
 

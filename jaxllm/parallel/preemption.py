@@ -10,6 +10,8 @@ from typing import Any
 import jax
 from jax.experimental import multihost_utils
 
+TERMINATED = 143  # 128 + SIGTERM, as a shell reports it
+
 
 class Preempted(SystemExit):
     """Ends a program that was asked to go."""

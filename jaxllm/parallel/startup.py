@@ -99,6 +99,20 @@ def joined(args: argparse.Namespace) -> Iterator[None]:
             _leave(error, found.process_id)
 
 
+def check_alone(args: argparse.Namespace, what: str) -> None:
+    """Lets one process pass, for work that several would all do and write; `what` names it.
+
+    Raises:
+        UserError: flags or environment name several processes.
+    """
+    found = find_processes(args.coordinator, args.num_processes, args.process_id)
+    if found is not None:
+        raise UserError(
+            f"{what} in one process, and this is number {found.process_id} of "
+            f"{found.num_processes}: start one, with --num_processes=1"
+        )
+
+
 def find_processes(
     coordinator: str | None = None, num_processes: int | None = None, process_id: int | None = None
 ) -> Processes | None:

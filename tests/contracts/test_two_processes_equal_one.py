@@ -1,4 +1,4 @@
-"""Contract: several processes train and evaluate as one process with the same mesh does.
+"""Contract: several processes train, evaluate and answer as one with the same mesh does.
 
 On a mesh of two devices they come to the same bits. On four, a sum of four numbers is made in
 another order between processes (gloo) than inside one (XLA): two and four processes agree to the
@@ -135,3 +135,30 @@ def test_evaluation_leaves_the_same_files(tiny_run, tiny_questions, tmp_path) ->
     assert evaluate(tmp_path / "4", 1) == one
     timings = json.loads((tmp_path / "4/evals/greedy/final/timings.json").read_text())
     assert (timings["from_journal"], timings["answered_after_s"]) == (48, {})
+
+
+def test_generate_leaves_the_same_file(tiny_run, tmp_path) -> None:
+    lines = [
+        {
+            "id": f"q{index}",
+            "prompt_ids": [3 + (7 * index + n) % 300 for n in range(4 + index % 9)],
+            "max_new_tokens": 3 + index % 11,
+            "temperature": index % 2,
+            "n": 1 + index % 3,
+        }
+        for index in range(40)
+    ]
+    requests = tmp_path / "in.jsonl"
+    requests.write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+    def answers(processes: int, *flags: str) -> bytes:
+        out = tmp_path / f"{processes}.jsonl"
+        asked = (f"--model={tiny_run}", f"--requests={requests}", f"--out={out}")
+        _run("generate", *asked, *flags, processes=processes, devices=4)
+        assert len(list(out.with_name(f"{out.name}.journal").iterdir())) == 1
+        return out.read_bytes()
+
+    one = answers(1)
+    assert len(one.splitlines()) == 79
+    assert answers(2) == one
+    assert answers(4) == one
