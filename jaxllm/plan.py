@@ -1,11 +1,13 @@
 """What a config needs on TPUs that are not here: does it fit, and how long will it take.
 
 jaxllm plan --config=configs/sft/own_jsonl.py:mine.jsonl --topology=v5e:4x4 --config.mesh.fsdp=16
+jaxllm plan --config=configs/eval/mini.py --model=llm-jp/llm-jp-3-13b --topology=v5e:2x4
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -18,10 +20,11 @@ from jaxllm.config import add_config_flags, config_from_args
 from jaxllm.errors import UserError
 from jaxllm.planning.advice import find_advice
 from jaxllm.planning.process import Job, run_trial
-from jaxllm.planning.record import plan_record
+from jaxllm.planning.record import evaluation_record, plan_record
 from jaxllm.planning.search import search
-from jaxllm.planning.table import print_plan
-from jaxllm.planning.topology import parse_topology
+from jaxllm.planning.table import print_evaluation, print_plan
+from jaxllm.planning.topology import Topology, parse_topology
+from jaxllm.planning.trial import DecodeTrial, Trial
 from jaxllm.verb import Verb, run_verb
 
 _DOES_NOT_FIT = 1
@@ -32,6 +35,7 @@ def plan(
     config: ConfigDict,
     topology: str,
     *,
+    model: str = "",
     num_slices: int = 1,
     read_data: bool = False,
     evaluation: bool = True,
@@ -40,10 +44,11 @@ def plan(
     mfu: float = 0.4,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
-    """The plan of a config of `jaxllm train`, as `jaxllm plan --json` prints it.
+    """The plan of a config of `jaxllm train` or `evaluate`, as `jaxllm plan --json` prints it.
 
     Args:
         topology: of one slice, such as `v5e:4x4`, `v5p:2x2x4` or `v5p-32`.
+        model: the one that a config of `jaxllm evaluate` is for; its weights need not be here.
         num_slices: how many of them.
         read_data: whether the data is read for the number of steps and the positions with loss.
         evaluation: whether the programs of evaluators are compiled as well.
@@ -57,23 +62,20 @@ def plan(
     """
     place = parse_topology(topology, num_slices)
     if "optimizer" not in config:
-        raise UserError("a plan is made of a config of jaxllm train; this one has no optimizer")
+        if read_data or searched:
+            raise UserError("--read_data and --search are for a config of jaxllm train")
+        return _plan_evaluation(config, place, model, advise, say)
+    if model:
+        raise UserError("--model is for a config of jaxllm evaluate; here it is config.init_from")
     if not 0 < mfu <= 1:
         raise UserError(f"--mfu={mfu}: use a share of the peak, such as 0.4")
     job = Job(topology=place.name, num_slices=num_slices, read_data=read_data)
     say(f"compiling for {place.describe()}")
-    trial = run_trial(
-        config,
-        Job(
-            topology=place.name,
-            num_slices=num_slices,
-            read_data=read_data,
-            always=True,
-            evaluation=evaluation,
-        ),
-    )
-    assert trial.step is not None
-    tried = find_advice(config, trial, place, job, say) if advise and not trial.step.fits else []
+    job = dataclasses.replace(job, evaluation=evaluation)
+    trial = run_trial(config, dataclasses.replace(job, always=True))
+    assert isinstance(trial, Trial)
+    tried = find_advice(config, trial, place, job, say) if advise and not trial.fits(place) else []
+    job = dataclasses.replace(job, evaluation=False)
     found = search(config, place, job, most=searched, say=say) if searched else None
     return plan_record(
         trial,
@@ -85,12 +87,24 @@ def plan(
     )
 
 
+def _plan_evaluation(
+    config: ConfigDict, place: Topology, model: str, advise: bool, say: Callable[[str], None]
+) -> dict[str, Any]:
+    job = Job(topology=place.name, num_slices=place.num_slices, model=model)
+    say(f"compiling for {place.describe()}")
+    trial = run_trial(config, dataclasses.replace(job, always=True))
+    assert isinstance(trial, DecodeTrial)
+    tried = find_advice(config, trial, place, job, say) if advise and not trial.fits(place) else []
+    return evaluation_record(trial, place, tried=tried)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """The command line of `jaxllm plan`: 0 where the config fits, 1 where it does not."""
     parser = argparse.ArgumentParser(
         prog="jaxllm plan",
         description="Compile a config of jaxllm train for TPUs that are not here: memory, "
-        "communication, time. Exit status: 0 it fits, 1 it does not, 2 it cannot be planned.",
+        "communication, time; of jaxllm evaluate: memory. Exit status: 0 it fits, 1 it does not, "
+        "2 it cannot be planned.",
         epilog="example: jaxllm plan --config=configs/sft/own_jsonl.py:mine.jsonl "
         "--topology=v5e:4x4 --config.mesh.fsdp=16 --config.model.remat=full",
     )
@@ -99,6 +113,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         "--topology",
         default="",
         help="of one slice: v5e:4x4, v5p:2x2x4, or v5p-32 (config.topology, where it has one)",
+    )
+    parser.add_argument(
+        "--model",
+        default="",
+        help="of a config of jaxllm evaluate: folder, hub id or checkpoint whose sizes are wanted",
     )
     parser.add_argument("--num_slices", type=int, default=1, help="how many slices")
     parser.add_argument(
@@ -132,6 +151,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     record = plan(
         config,
         args.topology or config.get("topology", ""),
+        model=args.model,
         num_slices=args.num_slices,
         read_data=args.read_data,
         evaluation=not args.no_evaluation,
@@ -142,8 +162,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     if args.json:
         print(json.dumps(record))
-    else:
+    elif "optimizer" in config:
         print_plan(record, Console())
+    else:
+        print_evaluation(record, Console())
     return 0 if record["fits"] else _DOES_NOT_FIT
 
 

@@ -11,9 +11,13 @@ from jaxllm.errors import UserError
 from jaxllm.overrides import apply_overrides
 from jaxllm.planning.process import Job, run_trial, run_trials
 from jaxllm.planning.topology import Topology, larger
-from jaxllm.planning.trial import Trial
+from jaxllm.planning.trial import DecodeTrial, Trial
 
 _GIB = 2**30
+_NARROW_MOMENTS = ("optimizer.moment_dtype=bfloat16",)
+_NARROW_WEIGHTS = ("model.param_dtype=bfloat16",)
+# What a model computes in is the dtype of its keys and values too.
+_NARROW_KEYS = ("model.dtype=bfloat16",)
 _MORE_REMAT = {"none": ("dots", "full"), "dots": ("full",), "full": ()}
 
 
@@ -38,7 +42,7 @@ class Attempt:
 
 def find_advice(
     config: ConfigDict,
-    trial: Trial,
+    trial: Trial | DecodeTrial,
     topology: Topology,
     job: Job,
     say: Callable[[str], None],
@@ -48,7 +52,10 @@ def find_advice(
     It ends with the first change that fits; larger slices are tried where there is none.
     """
     tried: list[Attempt] = []
-    for overrides in single_changes(config, trial.mesh, topology.num_slices):
+    trains = isinstance(trial, Trial)
+    steps_fit = not isinstance(trial, Trial) or (trial.step is not None and trial.step.fits)
+    find = decoding_changes if steps_fit else single_changes
+    for overrides in find(config, trial.mesh, topology.num_slices):
         flags = " ".join(f"--config.{override}" for override in overrides)
         say(f"trying {flags}")
         changed = config.copy_and_resolve_references()
@@ -57,15 +64,16 @@ def find_advice(
         if tried[-1].fits:
             return tried
     for wider in larger(topology):
-        overrides = (*_widest(topology.num_slices), _fewest_parts(config, wider))
-        flags = f"--topology={wider.name} --config.{overrides[-1]}"
+        overrides = _widest(topology.num_slices)
+        overrides += (_fewest_parts(config, wider),) if trains else ()
+        flags = f"--topology={wider.name} --config.{overrides[-1] if trains else overrides[1]}"
         changed = config.copy_and_resolve_references()
         apply_overrides(changed, overrides)
         aim = dataclasses.replace(job, topology=wider.name)
         (counted,) = run_trials([changed], dataclasses.replace(aim, compiles=False))
         if isinstance(counted, UserError):
             break  # rows or weights that divide over no more chips
-        if counted.memory.total * wider.chip.devices > wider.chip.hbm_gib * _GIB:
+        if counted.counted * wider.chip.devices > wider.chip.hbm_gib * _GIB:
             continue
         say(f"trying {flags}")
         tried.append(_attempt(flags, run_trial(changed, aim), wider))
@@ -85,13 +93,40 @@ def single_changes(
     if smallest > accumulation:
         changes.append((f"input.accumulation={smallest}",))
     devices = mesh["data"] * mesh["fsdp"] * mesh["tensor"]
-    if mesh["fsdp"] < devices // num_slices and rows % (devices * accumulation) == 0:
+    if mesh["fsdp"] < devices // num_slices and _rows_divide(config, devices):
         changes.append(_widest(num_slices))
-    if config.optimizer.name != "adafactor" and config.optimizer.moment_dtype != "bfloat16":
-        changes.append(("optimizer.moment_dtype=bfloat16",))
+    if _has_wide_moments(config):
+        changes.append(_NARROW_MOMENTS)
     if config.model.param_dtype == "float32":
-        changes.append(("model.param_dtype=bfloat16",))
+        changes.append(_NARROW_WEIGHTS)
     return changes
+
+
+def decoding_changes(
+    config: ConfigDict, mesh: dict[str, int], num_slices: int
+) -> list[tuple[str, ...]]:
+    """Overrides that each leave decoding more room, of a config for training or for evaluation."""
+    changes: list[tuple[str, ...]] = []
+    devices = mesh["data"] * mesh["fsdp"] * mesh["tensor"]
+    trains = "optimizer" in config
+    if mesh["fsdp"] < devices // num_slices and (not trains or _rows_divide(config, devices)):
+        changes.append(_widest(num_slices))
+    is_narrow = config.model.dtype != "float32"
+    if not is_narrow:
+        changes.append(_NARROW_KEYS)
+    if trains and _has_wide_moments(config):
+        changes.append(_NARROW_MOMENTS)
+    if config.model.param_dtype == "float32":
+        changes.append(_NARROW_WEIGHTS if is_narrow else _NARROW_KEYS + _NARROW_WEIGHTS)
+    return changes
+
+
+def _rows_divide(config: ConfigDict, devices: int) -> bool:
+    return config.input.rows % (devices * config.input.accumulation) == 0
+
+
+def _has_wide_moments(config: ConfigDict) -> bool:
+    return config.optimizer.name != "adafactor" and config.optimizer.moment_dtype != "bfloat16"
 
 
 def _widest(num_slices: int) -> tuple[str, ...]:
@@ -105,12 +140,9 @@ def _fewest_parts(config: ConfigDict, topology: Topology) -> str:
     return f"input.accumulation={max(1, min(config.input.accumulation, rows))}"
 
 
-def _attempt(flags: str, trial: Trial, topology: Topology) -> Attempt:
-    used = trial.memory.state if trial.step is None else trial.step.peak
+def _attempt(flags: str, trial: Trial | DecodeTrial, topology: Topology) -> Attempt:
     return Attempt(
-        flags=flags,
-        gib=used * topology.chip.devices / _GIB,
-        fits=trial.step is not None and trial.step.fits,
+        flags=flags, gib=trial.peak * topology.chip.devices / _GIB, fits=trial.fits(topology)
     )
 
 

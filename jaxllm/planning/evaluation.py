@@ -1,4 +1,4 @@
-"""The programs of evaluators that decode: the engine's, with rows that fit beside a train state."""
+"""The programs of evaluators that decode: the engine's, with rows that fit beside what is there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from jax.sharding import Mesh
 from jaxllm.decode.programs import ProgramSizes, lower_programs
 from jaxllm.models.config import ModelConfig
 from jaxllm.planning.compiled import compile_program
-from jaxllm.planning.memory import Memory, device_bytes
+from jaxllm.planning.memory import device_bytes
 from jaxllm.planning.programs import placed_params
 from jaxllm.planning.topology import Topology
 from jaxllm.planning.trial import Evaluation
@@ -19,28 +19,40 @@ _PREFIX, _PROMPT, _ANSWER = 1024, 512, 256
 _MOST_ROWS, _SHARE = 256, 0.6
 
 
+def decoding_weights(model: ModelConfig, mesh: Mesh) -> tuple[int, int]:
+    """Bytes of a device for the weights as the engine has them, and for its copy of the layers."""
+    params = placed_params(_merged(model), mesh)
+    return device_bytes(params), device_bytes(params["blocks"])
+
+
 def compile_evaluation(
-    model: ModelConfig, mesh: Mesh, memory: Memory, topology: Topology
+    model: ModelConfig, mesh: Mesh, held: int, topology: Topology, *, answer: int = 0
 ) -> Evaluation:
-    """The engine's prefill and decode step, with as many rows as it would take."""
-    plain = model.replace(lora=None, kernels="float", param_dtype=model.dtype)
-    params = placed_params(plain, mesh)
-    weights, layers = device_bytes(params), device_bytes(params["blocks"])
+    """The engine's prefill and decode step, with as many rows as it would take.
+
+    Args:
+        held: bytes of a device that stay where they are.
+        answer: tokens of the longest one; 0 takes that of a four-shot question.
+    """
+    plain = _merged(model)
+    weights, layers = decoding_weights(model, mesh)
     longest = plain.max_positions
     prefix, prompt, answer = (
-        min(size, longest // part) for size, part in ((_PREFIX, 2), (_PROMPT, 4), (_ANSWER, 4))
+        min(size, longest // part)
+        for size, part in ((_PREFIX, 2), (_PROMPT, 4), (answer or _ANSWER, 4))
     )
     heads_split = mesh.shape["tensor"] if plain.num_kv_heads % mesh.shape["tensor"] == 0 else 1
     per_key = 2 * plain.num_layers * plain.num_kv_heads * plain.head_dim // heads_split
     per_key *= jnp.dtype(plain.dtype).itemsize
     room = topology.chip.hbm_gib * 2**30 / topology.chip.devices
-    free = max(0.0, room - memory.state - weights - layers) * _SHARE
+    free = max(0.0, room - held - weights - layers) * _SHARE
     splits = mesh.shape["data"] * mesh.shape["fsdp"]
     rows = max(1, min(_MOST_ROWS // splits, int(free / (per_key * (prompt + answer)))))
     sizes = ProgramSizes(
         rows=rows * splits, prompt_slots=prompt, ring_slots=answer, prefix_slots=prefix
     )
     return Evaluation(
+        held=held,
         rows=sizes.rows,
         cache=per_key * (rows * (prompt + answer) + 2 * prefix),
         second_copy=layers,
@@ -49,3 +61,8 @@ def compile_evaluation(
             for name, lowered in lower_programs(plain, mesh, sizes).items()
         },
     )
+
+
+def _merged(model: ModelConfig) -> ModelConfig:
+    """The model that the engine decodes with, adapters merged."""
+    return model.replace(lora=None, kernels="float", param_dtype=model.dtype)

@@ -15,12 +15,13 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from jaxllm.config import save_config
 from jaxllm.errors import UserError
-from jaxllm.planning.trial import Trial
+from jaxllm.planning.trial import DecodeTrial, Trial
 
 JOB, REPLY = "job.json", "reply.json"
 _ENVIRONMENT = {
@@ -44,6 +45,7 @@ class Job:
       compiles: whether counting is not enough.
       always: whether to compile also what cannot fit, for what the compiler says of it.
       evaluation: whether the programs of evaluators are compiled too.
+      model: the one that a config of `jaxllm evaluate` is for.
     """
 
     topology: str
@@ -52,9 +54,10 @@ class Job:
     compiles: bool = True
     always: bool = False
     evaluation: bool = False
+    model: str = ""
 
 
-def run_trial(config: ConfigDict, job: Job) -> Trial:
+def run_trial(config: ConfigDict, job: Job) -> Trial | DecodeTrial:
     """The trial of `config` as `job` says.
 
     Raises:
@@ -66,7 +69,7 @@ def run_trial(config: ConfigDict, job: Job) -> Trial:
     return trial
 
 
-def run_trials(configs: Sequence[ConfigDict], job: Job) -> list[Trial | UserError]:
+def run_trials(configs: Sequence[ConfigDict], job: Job) -> list[Trial | DecodeTrial | UserError]:
     """The trials of several configs, one after another in one process, or why there is none."""
     if importlib.util.find_spec("libtpu") is None:
         raise UserError(
@@ -91,7 +94,11 @@ def run_trials(configs: Sequence[ConfigDict], job: Job) -> list[Trial | UserErro
             end = "\n".join((done.stderr or done.stdout).strip().splitlines()[-20:])
             raise RuntimeError(f"compiling ended with status {done.returncode}:\n{end}")
         answers = json.loads(reply.read_text())
-    return [
-        UserError(answer["error"]) if "error" in answer else Trial.from_json(answer["trial"])
-        for answer in answers
-    ]
+    return [_read(answer) for answer in answers]
+
+
+def _read(answer: dict[str, Any]) -> Trial | DecodeTrial | UserError:
+    if "error" in answer:
+        return UserError(answer["error"])
+    kind = Trial if "step" in answer["trial"] else DecodeTrial
+    return kind.from_json(answer["trial"])

@@ -13,6 +13,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding
 from ml_collections import ConfigDict
 
+from jaxllm.errors import UserError
 from jaxllm.input.mixture import read_mixture
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.decoder import Params, abstract_params, logical_axes
@@ -61,6 +62,27 @@ def planned_model(config: ConfigDict) -> ModelConfig:
     if not lora.rank:
         return model
     return model.replace(lora=lora_config(lora, model), kernels=lora.base)
+
+
+def evaluated_model(config: ConfigDict, source: str) -> ModelConfig:
+    """The model that `jaxllm evaluate --model=SOURCE` asks, without its weights.
+
+    Without a source it is the one that `config.model.zoo` or `config.model.architecture` names.
+
+    Raises:
+        UserError: it is asked elsewhere, or its sizes cannot be known here.
+    """
+    if config.model.get("type", "local") != "local":
+        raise UserError(
+            "config.model.type='api': that model runs elsewhere, there is no plan of it"
+        )
+    if source:
+        return find_architecture(source).replace(**{name: config.model[name] for name in NUMERICS})
+    if not config.model.zoo and "vocab_size" not in config.model.architecture:
+        raise UserError(
+            "the model is not named: give --model=llm-jp/llm-jp-3-13b, or --config.model.zoo"
+        )
+    return model_config_from_settings(config.model, vocab_size=0)
 
 
 def read_facts(config: ConfigDict, mesh: Mesh, *, from_data: bool) -> DataFacts:

@@ -10,7 +10,7 @@ from jaxllm.planning.advice import Attempt, advice_lines
 from jaxllm.planning.estimate import estimate_step, run_hours
 from jaxllm.planning.search import Candidate
 from jaxllm.planning.topology import Topology
-from jaxllm.planning.trial import Trial
+from jaxllm.planning.trial import DecodeTrial, Evaluation, Trial
 
 _GIB = 2**30
 
@@ -33,16 +33,14 @@ def plan_record(
         return round(size * chip.devices / _GIB, 3)
 
     estimate = estimate_step(trial.work, step.collectives, topology)
-    evaluation = _evaluation(trial, topology)
+    evaluation = None if trial.evaluation is None else _evaluation(trial.evaluation, topology)
     record: dict[str, Any] = {
-        "fits": step.fits and (evaluation is None or evaluation["fits"]),
+        "fits": trial.fits(topology),
         "chips": topology.chips,
         "peak_gib_per_chip": gib(step.peak),
         "hbm_gib_per_chip": chip.hbm_gib,
         "advice": advice_lines(tried),
-        "topology": topology.name,
-        "accelerator_type": topology.accelerator_type,
-        "num_slices": topology.num_slices,
+        **_place(topology),
         "mesh": trial.mesh,
         "num_params": trial.num_params,
         "rows_per_device": trial.rows,
@@ -102,17 +100,41 @@ def plan_record(
     return record
 
 
-def _evaluation(trial: Trial, topology: Topology) -> dict[str, Any] | None:
-    """What evaluation takes while the train state stays where it is."""
-    evaluation, devices = trial.evaluation, topology.chip.devices
-    if evaluation is None:
-        return None
-    largest = max(program.peak for program in evaluation.programs.values())
-    peak = (trial.memory.state + evaluation.second_copy + largest) * devices / _GIB
-    is_compiled = all(program.fits for program in evaluation.programs.values())
+def evaluation_record(
+    trial: DecodeTrial, topology: Topology, *, tried: Sequence[Attempt] = ()
+) -> dict[str, Any]:
+    """What `jaxllm plan --json` prints of a config of `jaxllm evaluate`."""
+    assert trial.evaluation is not None
+    evaluation = _evaluation(trial.evaluation, topology)
     return {
-        "fits": is_compiled and peak <= topology.chip.hbm_gib,
-        "peak_gib_per_chip": round(peak, 3),
+        "fits": evaluation["fits"],
+        "chips": topology.chips,
+        "peak_gib_per_chip": evaluation["peak_gib_per_chip"],
+        "hbm_gib_per_chip": topology.chip.hbm_gib,
+        "advice": advice_lines(tried),
+        **_place(topology),
+        "mesh": trial.mesh,
+        "num_params": trial.num_params,
+        "attention": trial.attention,
+        "weights_gib": round(trial.counted * topology.chip.devices / _GIB, 3),
+        "evaluation": evaluation,
+    }
+
+
+def _place(topology: Topology) -> dict[str, Any]:
+    return {
+        "topology": topology.name,
+        "accelerator_type": topology.accelerator_type,
+        "num_slices": topology.num_slices,
+    }
+
+
+def _evaluation(evaluation: Evaluation, topology: Topology) -> dict[str, Any]:
+    """What evaluation takes while what is held stays where it is."""
+    devices = topology.chip.devices
+    return {
+        "fits": evaluation.fits(topology),
+        "peak_gib_per_chip": round(evaluation.peak * devices / _GIB, 3),
         "rows": evaluation.rows,
         "cache_gib": round(evaluation.cache * devices / _GIB, 3),
         "programs": {

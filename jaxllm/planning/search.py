@@ -69,6 +69,7 @@ def search(
     found: list[Candidate] = []
     for changed, _ in counted[:most]:
         trial = run_trial(changed, job)
+        assert isinstance(trial, Trial)
         text = f"{_text(trial.mesh)} remat={changed.model.remat}"
         if trial.step is None or not trial.step.fits:
             say(f"{text}: does not fit")

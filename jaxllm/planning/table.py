@@ -25,14 +25,43 @@ def print_plan(record: dict[str, Any], console: Console) -> None:
         console.print(_search(record))
 
 
-def _head(record: dict[str, Any]) -> list[str]:
+def print_evaluation(record: dict[str, Any], console: Console) -> None:
+    """Prints what `evaluation_record` made."""
+    evaluation = record["evaluation"]
+    console.print(_where(record), highlight=False)
+    console.print(
+        f"{record['num_params']:,} parameters; answers decoded together: {evaluation['rows']}",
+        highlight=False,
+    )
+    kernels = ", ".join(f"{one['kernels']} in {n}" for n, one in evaluation["programs"].items())
+    console.print(f"attention: {record['attention']}; kernels: {kernels}", highlight=False)
+    table = _table("GiB of a chip", "")
+    table.add_row("weights, as kept and as decoded with", f"{record['weights_gib']:.2f}")
+    table.add_row("keys and values", f"{evaluation['cache_gib']:.2f}")
+    table.add_section()
+    table.add_row("at the worst moment", f"{evaluation['peak_gib_per_chip']:.2f}")
+    table.add_row("a chip has", f"{record['hbm_gib_per_chip']:g}")
+    console.print(table)
+    needed = f"{record['peak_gib_per_chip']:.1f} of {record['hbm_gib_per_chip']:g} GiB a chip"
+    verdict = "[bold green]fits[/]" if record["fits"] else "[bold red]does not fit[/]"
+    console.print(f"{verdict}: {needed}", highlight=False)
+    for line in record["advice"]:
+        console.print(f"  {line}", highlight=False)
+
+
+def _where(record: dict[str, Any]) -> str:
     slices = f"{record['num_slices']} slices of " if record["num_slices"] > 1 else ""
     also = f" ({record['accelerator_type']})" if record["accelerator_type"] else ""
     mesh = " ".join(f"{axis}={size}" for axis, size in record["mesh"].items())
+    chips = f"{record['chips']} chip{'s' if record['chips'] > 1 else ''}"
+    return f"{slices}{record['topology']}{also}: {chips}, {mesh}"
+
+
+def _head(record: dict[str, Any]) -> list[str]:
     rows, parts = record["rows_per_device"], record["micro_batches"]
     kernels = f", {record['kernels']} kernels in the compiled step" if record["kernels"] else ""
     return [
-        f"{slices}{record['topology']}{also}: {record['chips']} chips, {mesh}",
+        _where(record),
         f"{record['num_params']:,} parameters; {parts} x {rows} rows a step on each device",
         f"attention: {record['attention']}{kernels}",
     ]

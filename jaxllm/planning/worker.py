@@ -6,6 +6,7 @@ and must not look for one, which the environment says before it starts: see `pro
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -22,19 +23,26 @@ from jaxllm.models.attention import attention_backend
 from jaxllm.models.decoder import num_params
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.planning.compiled import Compiled, compile_program
-from jaxllm.planning.evaluation import compile_evaluation
-from jaxllm.planning.memory import Memory, count_memory
+from jaxllm.planning.evaluation import compile_evaluation, decoding_weights
+from jaxllm.planning.memory import Memory, count_memory, device_bytes
 from jaxllm.planning.process import JOB, REPLY, Job
-from jaxllm.planning.programs import TrainCall, planned_model, read_facts, train_call
+from jaxllm.planning.programs import (
+    TrainCall,
+    evaluated_model,
+    placed_params,
+    planned_model,
+    read_facts,
+    train_call,
+)
 from jaxllm.planning.topology import Topology, parse_topology
-from jaxllm.planning.trial import Trial
+from jaxllm.planning.trial import DecodeTrial, Trial
 from jaxllm.planning.work import count_work
 
 _DECODING = ("generate", "judge", "score")  # evaluators that ask the engine
 
 
 def make_trial(config: ConfigDict, job: Job) -> Trial:
-    """Counts and compiles what `job` asks for."""
+    """Counts and compiles what `job` asks for, of a config of `jaxllm train`."""
     topology = parse_topology(job.topology, job.num_slices)
     mesh = make_mesh(MeshShape(**config.mesh), topology_devices(topology))
     model = planned_model(config)
@@ -47,7 +55,7 @@ def make_trial(config: ConfigDict, job: Job) -> Trial:
     if job.compiles and (job.always or _may_fit(memory, topology)):
         step = _compile_step(call, mesh, topology, attention)
         if job.evaluation and step.fits and _decodes(config):
-            evaluation = compile_evaluation(model, mesh, memory, topology)
+            evaluation = compile_evaluation(model, mesh, memory.state, topology)
     _, rows, _ = call.batch["tokens"].shape
     return Trial(
         mesh=dict(mesh.shape),
@@ -59,6 +67,32 @@ def make_trial(config: ConfigDict, job: Job) -> Trial:
         step=step,
         evaluation=evaluation,
         num_steps=facts.num_steps,
+    )
+
+
+def make_decode_trial(config: ConfigDict, job: Job) -> DecodeTrial:
+    """Counts and compiles what `job` asks for, of a config of `jaxllm evaluate`."""
+    if not _decodes(config):
+        raise UserError(
+            f"config.evals has no entry that decodes ({', '.join(_DECODING)}): nothing to compile"
+        )
+    topology = parse_topology(job.topology, job.num_slices)
+    mesh = make_mesh(MeshShape(**config.mesh), topology_devices(topology))
+    model = evaluated_model(config, job.model)
+    held = device_bytes(placed_params(model, mesh))
+    counted = held + sum(decoding_weights(model, mesh))
+    may_fit = counted * topology.chip.devices <= topology.chip.hbm_gib * 2**30
+    longest = max(int(entry.get("max_new_tokens", 0)) for entry in config.evals.values())
+    with jax.set_mesh(mesh):
+        attention = attention_backend(model)
+    return DecodeTrial(
+        mesh=dict(mesh.shape),
+        num_params=num_params(model),
+        attention=attention,
+        counted=counted,
+        evaluation=compile_evaluation(model, mesh, held, topology, answer=longest)
+        if job.compiles and (job.always or may_fit)
+        else None,
     )
 
 
@@ -102,8 +136,10 @@ def main(folder: str) -> None:
     names, job = fields.pop("configs"), Job(**fields)
     answers: list[dict[str, Any]] = []
     for name in names:
+        config = load_config(place / name)
+        make = make_trial if "optimizer" in config else make_decode_trial
         try:
-            answers.append({"trial": make_trial(load_config(place / name), job).to_json()})
+            answers.append({"trial": dataclasses.asdict(make(config, job))})
         except UserError as error:
             answers.append({"error": str(error)})
     (place / REPLY).write_text(json.dumps(answers))

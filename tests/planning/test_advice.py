@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from jaxllm.defaults import train_config
-from jaxllm.planning.advice import Attempt, advice_lines, single_changes
+from jaxllm.defaults import evaluate_config, train_config
+from jaxllm.planning.advice import Attempt, advice_lines, decoding_changes, single_changes
 from jaxllm.planning.search import meshes
 from jaxllm.planning.topology import parse_topology
 
@@ -27,6 +27,22 @@ def test_what_is_done_already_is_not_tried():
     config.model.update(remat="full", param_dtype="bfloat16")
     config.optimizer.moment_dtype = "bfloat16"
     assert single_changes(config, {"data": 1, "fsdp": 8, "tensor": 1}, 1) == []
+
+
+def test_decoding_gets_room_from_what_lies_beside_it_and_from_narrower_keys():
+    mesh = {"data": 2, "fsdp": 2, "tensor": 1}
+    widest = ("mesh.data=1", "mesh.fsdp=-1", "mesh.tensor=1")
+    keys, weights = "model.dtype=bfloat16", "model.param_dtype=bfloat16"
+    config = evaluate_config()
+    assert decoding_changes(config, mesh, 1) == [widest, (keys,), (keys, weights)]
+    config.model.dtype = "bfloat16"
+    assert decoding_changes(config, mesh, 1) == [widest, (weights,)]
+    config.model.param_dtype = "bfloat16"
+    assert decoding_changes(config, {"data": 1, "fsdp": 4, "tensor": 1}, 1) == []
+    config = train_config()
+    config.input.update(rows=6, accumulation=1)  # rows that divide over no more devices
+    moments = ("optimizer.moment_dtype=bfloat16",)
+    assert decoding_changes(config, mesh, 1) == [(keys,), moments, (keys, weights)]
 
 
 def test_a_change_that_fits_is_all_that_is_said():

@@ -8,7 +8,7 @@ import json
 import pytest
 
 from jaxllm.cli import main
-from jaxllm.defaults import train_config
+from jaxllm.defaults import evaluate_config, train_config
 from jaxllm.errors import UserError
 from jaxllm.plan import plan
 
@@ -101,6 +101,61 @@ def test_a_search_ranks_what_fits():
     assert 0 < len(record["search"]) <= 3
     seconds = [one["step_s"] for one in record["search"]]
     assert seconds == sorted(seconds)
+
+
+@pytest.mark.slow
+@with_compiler
+def test_a_config_of_evaluate_is_planned_with_the_change_that_makes_it_fit(tmp_path, capsys):
+    path = tmp_path / "config.py"
+    path.write_text(
+        "from jaxllm.defaults import evaluate_config\n"
+        "def get_config():\n"
+        "    config = evaluate_config()\n"
+        "    config.evals.mini = {'type': 'generate', 'suite': 'mini/v1'}\n"
+        "    return config\n"
+    )
+    command = ["plan", f"--config={path}", "--model=llm-jp/llm-jp-3-1.8b", "--topology=v5e:1x1"]
+    assert main([*command, "--json"]) == 1
+    record = json.loads(capsys.readouterr().out)
+    # Weights of float32 as they were loaded, and what is made of them, are more than a chip has.
+    assert record["weights_gib"] > 2 * 4 * record["num_params"] / 2**30 > 13
+    assert "--config.model.dtype=bfloat16" in record["advice"][0]
+    assert "fits" in record["advice"][0]
+    narrow = ["--config.model.dtype=bfloat16", "--config.model.param_dtype=bfloat16"]
+    assert main([*command, *narrow]) == 0
+    said = capsys.readouterr().out
+    assert "1 chip, data=1" in said
+    assert "fits" in said
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "said"),
+    [
+        (evaluate_config(), {"searched": 3}, "--search are for a config of jaxllm train"),
+        (train_config(), {"model": "llm-jp/llm-jp-3-13b"}, "here it is config.init_from"),
+    ],
+)
+def test_what_is_of_the_other_kind_of_config_is_refused(config, settings, said):
+    with pytest.raises(UserError, match=said):
+        plan(config, "v5e:2x2", **settings)
+
+
+@pytest.mark.slow
+@with_compiler
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "no entry that decodes"),
+        ({"evals.mini": {"type": "generate"}}, "the model is not named"),
+        ({"evals.mini": {"type": "generate"}, "model.type": "api"}, "runs elsewhere"),
+    ],
+)
+def test_an_evaluation_that_cannot_be_planned_says_why(changes, said):
+    config = evaluate_config()
+    for name, value in changes.items():
+        config.update_from_flattened_dict({name: value})
+    with pytest.raises(UserError, match=said):
+        plan(config, "v5e:2x2")
 
 
 @pytest.mark.skipif(importlib.util.find_spec("libtpu") is not None, reason="libtpu is here")
