@@ -39,30 +39,37 @@ const sampleSearch = (() => {
   };
 
   const holds = (has, at, { questions, answers }) => {
-    const [, prompt, gold] = questions.questions[at];
+    const [id, prompt, gold] = questions.questions[at];
     const given = answers.map((one) => one?.answers[at]).filter(Boolean);
-    return has(gold) || given.some(([output, prediction, , ownPrompt]) =>
+    return has(id) || has(gold) || given.some(([output, prediction, , ownPrompt]) =>
       has(output) || (prediction !== null && has(prediction)) || has(ownPrompt ?? prompt));
   };
 
-  // Those of `candidates` that hold the words. `load(task, chunk)` brings a chunk; `tell(found,
-  // share)` hears how far it is, and answers whether it goes on.
-  const byWords = async (words, candidates, chunkSize, load, tell) => {
-    const has = matcher(words);
-    const chunks = [...Map.groupBy(candidates, ([task, place]) =>
+  // Samples by their chunks, each with its pieces, some of which are on their way before they are
+  // wanted. `load(task, chunk)` brings them.
+  const read = async function* (samples, chunkSize, load) {
+    const chunks = [...Map.groupBy(samples, ([task, place]) =>
       `${task}-${Math.floor(place / chunkSize)}`).values()];
     const ask = ([[task, place]]) => load(task, Math.floor(place / chunkSize));
     const coming = chunks.slice(0, AHEAD).map(ask);
+    for (const [number, some] of chunks.entries()) {
+      const pieces = await coming.shift();
+      if (number + AHEAD < chunks.length) coming.push(ask(chunks[number + AHEAD]));
+      yield [some, pieces, (number + 1) / chunks.length];
+    }
+  };
+
+  // Those of the samples that hold the words. `tell(found, share)` hears how far it is, and answers
+  // whether it goes on.
+  const byWords = async (words, samples, chunkSize, load, tell) => {
+    const has = matcher(words);
     const found = [];
     let drawn = performance.now();
-    for (const [number, candidates] of chunks.entries()) {
-      const chunk = await coming.shift();
-      if (number + AHEAD < chunks.length) coming.push(ask(chunks[number + AHEAD]));
-      const inAll = [chunk.questions, ...chunk.answers].some((one) => one && has(one.beginning));
-      found.push(...candidates.filter(([, place]) =>
-        inAll || holds(has, place % chunkSize, chunk)));
+    for await (const [some, pieces, share] of read(samples, chunkSize, load)) {
+      const inAll = [pieces.questions, ...pieces.answers].some((one) => one && has(one.beginning));
+      found.push(...some.filter(([, place]) => inAll || holds(has, place % chunkSize, pieces)));
       if (performance.now() - drawn > BREATH) {
-        if (!tell(found, (number + 1) / chunks.length)) return found;
+        if (!tell(found, share)) break;
         await new Promise((resume) => setTimeout(resume));
         drawn = performance.now();
       }
@@ -70,5 +77,5 @@ const sampleSearch = (() => {
     return found;
   };
 
-  return { OUTCOMES, byOutcome, byWords };
+  return { OUTCOMES, byOutcome, read, byWords };
 })();

@@ -28,7 +28,7 @@
 
     // ---- pieces to samples
 
-    const loadChunk = async (now, task, chunk) => {
+    const load = (now) => async (task, chunk) => {
       const answersOf = async (run) => {
         const known = (await store.get(`scores-${run}`))[task].length;
         return chunk * index.chunk < known ? store.get(`answers-${run}-${task}-${chunk}`) : null;
@@ -39,7 +39,7 @@
     };
 
     const sampleAt = async (now, [task, place]) => {
-      const { questions, answers } = await loadChunk(now, task, Math.floor(place / index.chunk));
+      const { questions, answers } = await load(now)(task, Math.floor(place / index.chunk));
       const runs = await Promise.all(runsOf(now).map(async (run, column) => {
         const scores = await store.get(`scores-${run}`);
         return [index.runs[run].label, answers[column], scores[task][place]];
@@ -90,7 +90,6 @@
       if (!now.search) matching = candidates;
       else {
         let hasShown = false;
-        const load = (task, chunk) => loadChunk(now, task, chunk);
         const tell = (found, share) => {
           if (mine !== turn) return false;
           matching = found;
@@ -101,7 +100,7 @@
           }
           return true;
         };
-        const found = await sampleSearch.byWords(now.search, candidates, index.chunk, load, tell);
+        const found = await sampleSearch.byWords(now.search, candidates, index.chunk, load(now), tell);
         if (mine !== turn) return;
         matching = found;
       }
@@ -164,6 +163,13 @@
       event.preventDefault();
       act();
     });
+
+    // While words are typed, what they are looked for in is read.
+    const readAhead = async () => {
+      const pieces = sampleSearch.read(matching, index.chunk, load(state()));
+      while (!(await pieces.next()).done && document.activeElement === form.search);
+    };
+    form.search.addEventListener("focus", () => told(readAhead()));
 
     let pause = 0;
     form.addEventListener("input", (event) => {

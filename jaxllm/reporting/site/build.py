@@ -93,18 +93,17 @@ def _leaderboards(material: Material) -> tuple[tuple[Board, Leaderboard], ...]:
 def _write_samples(board: Board, folder: epath.Path) -> Browsable:
     pieces = folder / "pieces"
     pieces.mkdir(parents=True)
-    asked: set[tuple[str, str]] = set()
+    asked: dict[str, frozenset[str]] = {}
     num_answers = 0
     for name, piece in sample_pieces(board):
         write_whole_file(pieces / f"{name}.js", f"samplePieces.deliver({_js(name)},{_js(piece)});")
         if name.startswith("scores-"):
             run = board.runs[int(name.removeprefix("scores-"))]
-            for task, scores in zip(tasks_of(board), piece, strict=True):
-                num = sum(score is not False for score in scores)
-                num_answers += num
-                if num:
-                    asked.add((str(run.folder), task))
-    return Browsable(asked=frozenset(asked), num_answers=num_answers)
+            counts = [sum(score is not False for score in scores) for scores in piece]
+            named = zip(tasks_of(board), counts, strict=True)
+            asked[str(run.folder)] = frozenset(task for task, count in named if count)
+            num_answers += sum(counts)
+    return Browsable(asked=asked, num_answers=num_answers)
 
 
 def _js(value: Any) -> str:

@@ -17,9 +17,9 @@ from jaxllm.reporting.site.models import Model
 
 @dataclass(frozen=True, kw_only=True)
 class Browsable:
-    """Of a board: which runs (by folder) have samples of which task, and how many there are."""
+    """Of a board: the tasks of which a run has samples, by its folder, and how many there are."""
 
-    asked: frozenset[tuple[str, str]]
+    asked: Mapping[str, frozenset[str]]
     num_answers: int
 
 
@@ -55,6 +55,13 @@ class Links:
             for number, run in enumerate(board.runs)
         }
 
+    @functools.cached_property
+    def _tasks(self) -> dict[str, dict[str, int]]:
+        return {
+            board.title: {task: number for number, task in enumerate(tasks_of(board))}
+            for board in self.boards
+        }
+
     def model(self, run: Result) -> str:
         """The page of a run's model."""
         return self._models[str(run.folder)]
@@ -75,20 +82,21 @@ class Links:
         self, board: Board, run: Result | None = None, *, task: str = "", category: str = ""
     ) -> str:
         """The samples of a board, or of one run, one task, one category of a run."""
-        found = any(
-            (run is None or folder == str(run.folder))
-            and (not task or name == task)
-            and (not category or run is None or run.category_of(name) == category)
-            for folder, name in self.browsable[board.title].asked
-        )
-        if not found:
+        asked = self.browsable[board.title].asked
+        if run is not None:
+            found = asked[str(run.folder)]
+            if category:
+                found = frozenset(name for name in found if run.category_of(name) == category)
+        else:
+            found = frozenset().union(*asked.values())
+        if not (task in found if task else found):
             return ""
         wanted: dict[str, Any] = {}
         if run is not None:
             number = self._places[str(run.folder)][1]
             wanted |= {"left": number, "right": number}
         if task:
-            wanted["task"] = f"t{tasks_of(board).index(task)}"
+            wanted["task"] = f"t{self._tasks[board.title][task]}"
         if category:
             wanted["category"] = quote(category, safe="", errors="replace")
         address = "&".join(f"{name}={value}" for name, value in wanted.items())

@@ -45,6 +45,10 @@ class Pages:
             browsable=self.browsable,
         )
 
+    @functools.cached_property
+    def _conditions(self) -> dict[str, tuple[str, ...]]:
+        return {board.title: differing_conditions(board) for board, _ in self.boards}
+
     def render(self) -> Iterator[tuple[str, str]]:
         """Each page's path below the site's folder, and its text."""
         yield "index.html", self._page("index.html", "", **self._index())
@@ -107,7 +111,7 @@ class Pages:
                 for column in zip(*cells, strict=True)
             ],
             "untested": any(e.rank is not None and not e.tested for e in leaderboard.entries),
-            "notes": (*notes.texts, *differing_conditions(board)),
+            "notes": (*notes.texts, *self._conditions[board.title]),
             "tasks": [
                 {"name": _name(board, task), "href": self._links.task(board, task)}
                 for task in tasks_of(board)
@@ -209,7 +213,7 @@ class Pages:
             | {"data_sha256": (asked.get("data_sha256") or MISSING)[:12]},
             "notes": (
                 *notes.texts,
-                *(said for said in differing_conditions(board) if said.startswith(f"{task}: ")),
+                *(said for said in self._conditions[board.title] if said.startswith(f"{task}: ")),
             ),
             "samples": self._links.samples(board, task=task),
         }
