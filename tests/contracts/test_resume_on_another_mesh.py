@@ -1,8 +1,23 @@
-"""Contract: a checkpoint is restored to the bit on another mesh, by fewer or more processes."""
+"""Contract: a checkpoint is restored to the bit on another mesh, by fewer or more processes.
+
+A run that goes on there gets the same rows and comes to the same losses.
+"""
 
 from __future__ import annotations
 
+import functools
+
+import jax
+import numpy as np
 import pytest
+
+import jaxllm.train as train_verb
+from jaxllm.input.batches import make_batch
+from jaxllm.input.mixture import read_mixture
+from jaxllm.objectives import train_program
+from jaxllm.observe.writer import read_scalars
+from jaxllm.parallel.mesh import make_mesh
+from jaxllm.text.tokenizer import load_tokenizer
 
 _DIGEST = """
 import argparse, sys
@@ -52,3 +67,48 @@ def test_resume_on_another_mesh(start_processes, tmp_path) -> None:
             assert int(newest) == step
             digests.add(digest)
     assert len(digests) == 1
+
+
+# Steps to go, and the mesh: a start is interrupted two steps after a checkpoint.
+_STARTS = [(6, {"data": 8}), (6, {"data": 1, "fsdp": 4, "tensor": 2}), (4, {"data": 1})]
+
+
+def test_training_goes_on_on_another_mesh(
+    tiny_train_config, tiny_run, tmp_path, monkeypatch
+) -> None:
+    config, trained_on = tiny_train_config, {}
+    make_train_step = train_program.make_train_step
+
+    def make(*args, num_steps, **kwargs):
+        step = make_train_step(*args, **kwargs)
+
+        def run(state, frozen, batch):
+            nonlocal num_steps
+            if not num_steps:
+                raise KeyboardInterrupt
+            num_steps -= 1
+            trained_on.setdefault(int(state["step"]), []).append(np.asarray(batch["tokens"])[0])
+            return step(state, frozen, batch)
+
+        return run
+
+    for num_steps, shape in _STARTS:
+        config.mesh.update({"fsdp": 1, "tensor": 1} | shape)
+        devices = jax.devices()[: np.prod(list(shape.values()))]
+        mesh = functools.partial(make_mesh, devices=devices)
+        monkeypatch.setattr(train_verb, "make_mesh", mesh)
+        counted = functools.partial(make, num_steps=num_steps)
+        monkeypatch.setattr(train_program, "make_train_step", counted)
+        try:
+            train_verb.train(config, tmp_path)
+        except KeyboardInterrupt:
+            assert num_steps == 6
+    mixture = read_mixture(config, load_tokenizer(config.tokenizer), data_dir=tmp_path)
+    # Steps 5, 6, 9 and 10 were made twice, on two meshes.
+    assert [len(trained_on[step]) for step in range(12)] == [1, 1, 1, 1, 2, 2, 1, 1, 2, 2, 1, 1]
+    for step, batches in trained_on.items():
+        wanted = make_batch(mixture.plan, step, mixture.sources)["tokens"]
+        assert all(np.array_equal(tokens, wanted) for tokens in batches)
+    losses, whole = ([row["loss"] for row in read_scalars(run)] for run in (tmp_path, tiny_run))
+    assert len(losses) == 12
+    np.testing.assert_allclose(losses, whole, atol=1e-5, rtol=0)
