@@ -27,6 +27,8 @@ from jaxllm.text.spans import BosPolicy
 from jaxllm.text.templates import Template
 from jaxllm.text.tokenizer import Tokenizer
 
+_CHOSEN, _REJECTED = " (chosen)", " (rejected)"  # what ids of the two conversations end with
+
 
 def tokenize_pairs(
     source: Source,
@@ -71,6 +73,8 @@ def tokenize_pairs(
         data_dir=data_dir,
         progress=progress,
     )
+    if truncation == "error":
+        _refuse_long(source, tokenized, row_length)
     return _fit(tokenized, row_length, truncation)
 
 
@@ -79,8 +83,8 @@ def both_answers(pair: Example) -> tuple[Example, ...]:
     if not pair.rejected:
         raise UserError("the record is no preference: it needs `chosen` and `rejected` answers")
     return (
-        Example(id=f"{pair.id} (chosen)", messages=pair.messages, num_given=pair.num_given),
-        Example(id=f"{pair.id} (rejected)", messages=pair.rejected, num_given=pair.num_given),
+        Example(id=f"{pair.id}{_CHOSEN}", messages=pair.messages, num_given=pair.num_given),
+        Example(id=f"{pair.id}{_REJECTED}", messages=pair.rejected, num_given=pair.num_given),
     )
 
 
@@ -115,18 +119,25 @@ def max_pairs(plan: Plan) -> int:
     return int(np.diff(plan.row_offsets).max()) // 2
 
 
+def _refuse_long(source: Source, tokenized: TokenizedSource, row_length: int) -> None:
+    """Names the first pair that does not fit a row; the source is read once more to find it."""
+    sizes, room = tokenized.lengths.reshape(-1, 2).sum(axis=1), row_length + 2
+    if sizes.max() <= room:
+        return
+    pair = int(np.argmax(sizes > room))
+    chosen = tokenized.example_ids[2 * pair]
+    place = next(r.place for r in source.records() if f"{r.id}{_CHOSEN}" == chosen)
+    raise UserError(
+        f"{place}: the chosen and the rejected conversation have {sizes[pair]} tokens, and a row "
+        f'takes {room}; raise max_length, or set truncation to "drop" or "truncate"'
+    )
+
+
 def _fit(source: TokenizedSource, row_length: int, truncation: Truncation) -> TokenizedSource:
     """Cuts or drops what does not fit a row, and drops what is no preference."""
     lengths = source.lengths.reshape(-1, 2)
     room = row_length + 2
     is_long = lengths.sum(axis=1) > room
-    if truncation == "error" and is_long.any():
-        pair = int(np.argmax(is_long))
-        raise UserError(
-            f"{source.example_ids[2 * pair]} of {source.name} and its rejected answer have "
-            f"{lengths[pair].sum()} tokens, and a row takes {room}; raise max_length, or set "
-            'truncation to "drop" or "truncate"'
-        )
     kept_lengths, is_dropped = lengths, is_long
     if truncation == "truncate":
         half = row_length // 2 + 1

@@ -110,7 +110,7 @@ def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed):
     config = tiny_train_config
     # Checkpoints all the time, so that many of the kills fall into one; and lines of the log that
     # tell of several steps, some of them from before a kill.
-    config.steps, config.log_every = 600, 2
+    config.steps, config.log_every = 300, 2
     config.checkpoint.update(every=3, keep_last=2)
     config.mesh.update(data=1)
     save_config(config, tmp_path / "config.json")

@@ -19,11 +19,15 @@ from jaxllm.errors import UserError
 from jaxllm.input.batches import make_batch
 from jaxllm.input.mixture import read_mixture
 from jaxllm.input.report import describe_input, format_examples, format_input
+from jaxllm.objectives.dpo import REFERENCE, DpoSettings, dpo_loss
 from jaxllm.objectives.sft import sft_loss
 
 _TRAINED = "trained"
 _AT_A_LINE = re.compile(r".*a\.jsonl, line (\d+): .+", re.DOTALL)
-_OF_THE_WHOLE = ("holds no example", "has a token to train on", "tokens fill no row")
+_OF_THE_WHOLE = (
+    *("holds no example", "has a token to train on", "tokens fill no row"),
+    "pairs can be trained on",
+)
 
 
 def _turns(pairs) -> list[dict[str, str]]:
@@ -86,10 +90,33 @@ _RECORD = st.one_of(
 )
 
 
+_GOOD_PAIR = st.one_of(
+    st.fixed_dictionaries({"prompt": _GOOD_TEXT, "chosen": _GOOD_TEXT, "rejected": _GOOD_TEXT}),
+    st.tuples(_GOOD_TEXT, _GOOD_TEXT, _GOOD_TEXT).map(
+        lambda texts: {
+            "chosen": _turns([(texts[0], texts[1])]),
+            "rejected": _turns([(texts[0], texts[2])]),
+        }
+    ),
+)
+_ANSWER = st.one_of(_TEXT, _TEXT, _IN_ORDER, _VALUE)
+_PAIR = st.one_of(
+    st.fixed_dictionaries({"prompt": _TEXT, "chosen": _ANSWER, "rejected": _ANSWER}),
+    st.fixed_dictionaries(
+        {
+            "messages": st.one_of(_IN_ORDER, st.lists(_TURN, max_size=4)),
+            "chosen": _ANSWER,
+            "rejected": _ANSWER,
+        }
+    ),
+    _RECORD,
+)
+
+
 @st.composite
-def _line(draw) -> bytes:
+def _line(draw, pairs: bool) -> bytes:
     ascii_only = draw(st.booleans())
-    text = json.dumps(draw(_RECORD), ensure_ascii=ascii_only)
+    text = json.dumps(draw(_PAIR if pairs else _RECORD), ensure_ascii=ascii_only)
     line = text.encode("utf-8", "surrogatepass")  # half a pair is then no UTF-8
     match draw(
         st.sampled_from(["whole"] * 12 + ["cut", "flipped", "inserted", "mark", "deep", "other"])
@@ -118,12 +145,14 @@ def _line(draw) -> bytes:
             return line
 
 
-_GOOD_LINE = st.tuples(_GOOD_RECORD, st.booleans()).map(
-    lambda pair: json.dumps(pair[0], ensure_ascii=pair[1]).encode()
-)
-_FILE = st.lists(st.one_of(_GOOD_LINE, _GOOD_LINE, _line()), min_size=1, max_size=5).flatmap(
-    lambda lines: st.sampled_from([b"\n", b"\r\n"]).map(lambda end: end.join(lines))
-)
+def _file(*, pairs: bool):
+    good_line = st.tuples(_GOOD_PAIR if pairs else _GOOD_RECORD, st.booleans()).map(
+        lambda pair: json.dumps(pair[0], ensure_ascii=pair[1]).encode()
+    )
+    lines = st.lists(st.one_of(good_line, good_line, _line(pairs)), min_size=1, max_size=5)
+    return lines.flatmap(
+        lambda lines: st.sampled_from([b"\n", b"\r\n"]).map(lambda end: end.join(lines))
+    )
 
 
 @functools.partial(jax.jit, static_argnames="config")
@@ -131,11 +160,26 @@ def _loss(params, config, batch):
     return sft_loss(params, config, batch)[:2]
 
 
+@functools.partial(jax.jit, static_argnames="config")
+def _pair_loss(params, config, batch):
+    # A pair takes two positions at least, one of each answer.
+    pairs = batch["tokens"].shape[1] // 2
+    settings = DpoSettings(reference="live")
+    params = {**params, REFERENCE: params}
+    return dpo_loss(params, config, batch, settings=settings, pairs_per_row=pairs)[:2]
+
+
 @pytest.fixture(scope="module")
 def outcome(tiny_tokenizer, tiny_config, tiny_params):
     """What becomes of a file: it trains, or the message of its error."""
 
-    def run(data: bytes, template: str, packing: str = "best_fit", truncation: str = "drop") -> str:
+    def run(
+        data: bytes,
+        template: str,
+        packing: str = "best_fit",
+        truncation: str = "drop",
+        pairs: bool = False,
+    ) -> str:
         config = train_config()
         config.template, config.epochs = template, 1.0
         config.input.update(max_length=64, rows=2, packing=packing, truncation=truncation)
@@ -144,7 +188,7 @@ def outcome(tiny_tokenizer, tiny_config, tiny_params):
             path.write_bytes(data)
             config.mixture.a = mixture_entry(f"jsonl:{path}")
             try:
-                mixture = read_mixture(config, tiny_tokenizer, data_dir=folder)
+                mixture = read_mixture(config, tiny_tokenizer, data_dir=folder, pairs=pairs)
             except UserError as error:
                 return str(error)
             format_input(describe_input(mixture)).encode()
@@ -152,7 +196,8 @@ def outcome(tiny_tokenizer, tiny_config, tiny_params):
             for step in range(min(mixture.plan.num_steps, 2)):
                 batch = make_batch(mixture.plan, step, mixture.sources)
                 assert batch["tokens"].max() < tiny_tokenizer.vocab_size
-                total, weight = _loss(tiny_params, tiny_config, batch)
+                loss = _pair_loss if pairs else _loss
+                total, weight = loss(tiny_params, tiny_config, batch)
                 assert weight > 0
                 assert np.isfinite(total)
         return _TRAINED
@@ -162,7 +207,7 @@ def outcome(tiny_tokenizer, tiny_config, tiny_params):
 
 @settings(max_examples=120, suppress_health_check=list(HealthCheck))
 @given(
-    data=_FILE,
+    data=_file(pairs=False),
     template=st.sampled_from(["plain", "llm_jp_3", "llm_jp_v1.3"]),
     packing=st.sampled_from(["best_fit", "none", "concat"]),
     truncation=st.sampled_from(["drop", "truncate", "error"]),
@@ -170,7 +215,28 @@ def outcome(tiny_tokenizer, tiny_config, tiny_params):
 def test_every_file_trains_or_is_told_where_it_cannot(
     outcome, data, template, packing, truncation
 ) -> None:
-    found = outcome(data, template, packing, truncation)
+    _check(
+        data, functools.partial(outcome, template=template, packing=packing, truncation=truncation)
+    )
+
+
+@settings(max_examples=60, suppress_health_check=list(HealthCheck))
+@given(
+    data=_file(pairs=True),
+    packing=st.sampled_from(["best_fit", "none"]),
+    truncation=st.sampled_from(["drop", "truncate", "error"]),
+)
+def test_every_file_of_pairs_too(outcome, data, packing, truncation) -> None:
+    _check(
+        data,
+        functools.partial(
+            outcome, template="llm_jp_3", packing=packing, truncation=truncation, pairs=True
+        ),
+    )
+
+
+def _check(data: bytes, outcome) -> None:
+    found = outcome(data)
     if found == _TRAINED:
         return
     told = _AT_A_LINE.fullmatch(found)
@@ -180,12 +246,17 @@ def test_every_file_trains_or_is_told_where_it_cannot(
     # The line that is named is to blame, and is the first one that is.
     lines = data.split(b"\n")
     number = int(told[1])
-    named = outcome(lines[number - 1], template, packing, truncation)
+    named = outcome(lines[number - 1])
     assert (
         named.replace("line 1:", f"line {number}:").partition(": ")[2] == found.partition(": ")[2]
     )
-    before = outcome(b"\n".join(lines[: number - 1]) + b"\n", template, packing, truncation)
-    assert _AT_A_LINE.fullmatch(before) is None, before
+    before = outcome(b"\n".join(lines[: number - 1]) + b"\n")
+    # Whether two conversations fit a row is asked when all lines are read.
+    assert _AT_A_LINE.fullmatch(before) is None or "rejected conversation have" in before, before
+
+
+def _of_roles(*roles: str) -> bytes:
+    return json.dumps({"messages": [{"role": role, "content": "a"} for role in roles]}).encode()
 
 
 @pytest.mark.parametrize(
@@ -202,9 +273,19 @@ def test_every_file_trains_or_is_told_where_it_cannot(
         (b'"text"', "a str where a JSON object is wanted"),
         (b'{"messages": [{"role": "assistant", "content": "a"}]}', "has the role assistant"),
         (b'{"messages": [{"role": "user", "content": "a"}]}', "not with an answer"),
+        (_of_roles("user", "user", "assistant"), r"messages\[1\]` has the role user, where ass"),
+        (_of_roles("user", "assistant", "assistant"), "has the role assistant, where user must"),
+        (_of_roles("user", "assistant", "system", "user", "assistant"), "has the role system"),
+        (_of_roles("system", "system", "user", "assistant"), r"messages\[1\]` has the role system"),
+        (_of_roles("user", "assistant", "system"), r"messages\[2\]` has the role system"),
+        (_of_roles("system"), "ends with a system message, not with an answer"),
+        (_of_roles("user", "tool", "assistant"), r"`messages\[1\].role` is 'tool'"),
+        (_of_roles("User", "assistant"), r"role` is 'User'; it must be system, user or"),
         (b'{"messages": [{"role": ["user"], "content": "a"}]}', r"role` is \['user'\]"),
         (b'{"messages": [{"role": "user", "content": " "}, {}]}', r"content` is empty"),
         (b'{"messages": {"role": "user"}}', "non-empty list"),
+        (b'{"messages": []}', "non-empty list"),
+        ('{"prompt": "a", "completion": "\u3000"}'.encode(), "`completion` is empty"),
         (b'{"\\ud800": 1}', "has none of the fields"),
     ],
 )

@@ -87,7 +87,7 @@ def test_long_pairs(tiny_tokenizer, listed):
         ids, _ = _sequence(cut, index)
         assert ids.tolist() == _sequence(whole, index)[0][: len(ids)].tolist()
 
-    with pytest.raises(UserError, match=r"pairs\.jsonl:2 \(chosen\) .* a row takes 42"):
+    with pytest.raises(UserError, match=r"pairs\.jsonl, line 2: .* a row takes 42"):
         _tokenize(pairs, tiny_tokenizer, listed, row_length=40, truncation="error")
 
 

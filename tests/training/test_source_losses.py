@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import json
 
+import jax
 import numpy as np
 import pytest
 
+import jaxllm.train as train_verb
 from jaxllm.defaults import mixture_entry
 from jaxllm.input.batches import make_batch
 from jaxllm.input.mixture import read_mixture
 from jaxllm.observe.writer import read_scalars
+from jaxllm.parallel.mesh import make_mesh
 from jaxllm.text.tokenizer import load_tokenizer
-from jaxllm.train import train
 from jaxllm.training.source_losses import SourceLosses
 
 
@@ -46,14 +49,15 @@ def config(tiny_train_config, tmp_path):
     records = [{"prompt": f"{n}は？", "completion": "犬" * (n + 1)} for n in range(4)]
     path.write_text("\n".join(json.dumps(record) for record in records))
     tiny_train_config.mixture.rare = mixture_entry(f"jsonl:{path}")
-    tiny_train_config.input.update(rows=8, max_length=128)
+    tiny_train_config.input.packing = "none"
     return tiny_train_config
 
 
-@pytest.mark.parametrize("packing", ["none", "concat"])
-def test_the_losses_of_sources_make_up_the_loss(config, tmp_path, packing) -> None:
-    config.input.packing = packing
-    train(config, tmp_path / "every")
+def test_the_losses_of_sources_make_up_the_loss(config, tmp_path, monkeypatch) -> None:
+    # On a few cores eight devices mostly wait for one another.
+    one = functools.partial(make_mesh, devices=jax.devices()[:1])
+    monkeypatch.setattr(train_verb, "make_mesh", one)
+    train_verb.train(config, tmp_path / "every")
     rows = {row["step"]: row for row in read_scalars(tmp_path / "every")}
     mixture = read_mixture(config, load_tokenizer(config.tokenizer), data_dir=tmp_path)
     names = [source.name for source in mixture.sources]
@@ -67,14 +71,14 @@ def test_the_losses_of_sources_make_up_the_loss(config, tmp_path, packing) -> No
             losses[step, number] = rows[step + 1].get(f"loss/{name}", 0.0)
         together = (losses[step] * weights[step]).sum() / weights[step].sum()
         assert together == pytest.approx(rows[step + 1]["loss"], rel=1e-6)
-    assert (weights == 0).any() or packing == "concat"
+    assert (weights == 0).any()
     # Steps between two lines of the log count by their tokens, also when a run goes on amid them.
     config.log_every = 5
     config.checkpoint.every = 4
-    train(config, tmp_path / "rarely")
+    train_verb.train(config, tmp_path / "rarely")
     (tmp_path / "rarely" / "checkpoints" / "12").rename(tmp_path / "12")
     (tmp_path / "rarely" / "metrics").rename(tmp_path / "metrics")
-    train(config, tmp_path / "rarely")
+    train_verb.train(config, tmp_path / "rarely")
     (resumed,) = [row for row in read_scalars(tmp_path / "rarely") if row["step"] == 10]
     for number, name in enumerate(names):
         total = (losses * weights)[5:10, number].sum() / weights[5:10, number].sum()
