@@ -50,11 +50,15 @@ def task_difference(before: Result, after: Result, task: str) -> Interval | None
 
 
 def category_differences(before: Result, after: Result) -> dict[str, Interval]:
-    """The paired difference `after - before` of each category that both were scored on in full."""
+    """The paired difference `after - before` of each category that both were scored on alike.
+
+    Tasks that neither was scored on enter no category of either.
+    """
     by_category: dict[str, list[Interval | None]] = {}
     for task in after.tasks:
         category = after.category_of(task)
-        if category is not None:
+        is_scored = any(_is_scored(result, task) for result in (before, after))
+        if category is not None and is_scored:
             by_category.setdefault(category, []).append(task_difference(before, after, task))
     return {
         category: mean_of([part for part in parts if part is not None])
@@ -70,3 +74,8 @@ def average_difference(before: Result, after: Result) -> Interval | None:
     if not averaged or not differences.keys() >= set(averaged):
         return None
     return mean_of([differences[category] for category in averaged])
+
+
+def _is_scored(result: Result, task: str) -> bool:
+    entry = result.tasks.get(task)
+    return entry is not None and "missing" not in entry["metrics"][entry["headline"]]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import hashlib
 import json
 import re
@@ -9,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 
 from jaxllm.reporting.boards import make_boards
-from jaxllm.reporting.browsing import SCRIPTS, browsable_samples
+from jaxllm.reporting.browsing import SCRIPTS, browsable_samples, sample_pieces
 from jaxllm.reporting.curves import chart_data
 from jaxllm.reporting.html import render_page
 from jaxllm.reporting.results import read_samples, write_result
@@ -152,6 +153,23 @@ def test_prompts_share_their_beginning_and_runs_their_samples(make_result):
     alone = browsable_samples(make_boards([base])[0])["questions-0-0"]
     assert alone["beginning"] == shots  # whole lines alone, across which nobody searches
     assert [rest for _, rest, _ in alone["questions"]] == ["日本の首都は", "日本の国花は"]
+
+
+def test_pieces_are_made_one_task_after_the_other(make_result):
+    read = []
+
+    class Watched(dict):
+        def get(self, task, default=()):
+            read.append(task)
+            return super().get(task, default)
+
+    result = make_result("base", {"A": [1], "B": [0]})
+    samples = {task: list(read_samples(result, task)) for task in result.tasks}
+    pieces = sample_pieces(make_boards([dataclasses.replace(result, samples=Watched(samples))])[0])
+    assert [next(pieces)[0], next(pieces)[0]] == ["answers-0-0-0", "questions-0-0"]
+    assert read == ["mini/v1:a"]
+    assert [name for name, _ in pieces][-1] == "index"
+    assert read == ["mini/v1:a", "mini/v1:b"]
 
 
 def test_curves_start_at_the_base_model_and_carry_intervals(boards):

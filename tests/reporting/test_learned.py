@@ -78,6 +78,19 @@ def test_other_data_or_metrics_are_not_compared(make_result, name, value):
     assert average_difference(before, after) is None
 
 
+def test_tasks_that_neither_was_scored_on_hinder_no_comparison(make_result):
+    scores = {"A": [1, 0, 1], "B": None}
+    before, after = (make_result(kind, scores, folder=kind) for kind in ("base", "sft"))
+    for result in (before, after):  # a second task of a scored category
+        result.tasks["mini/v1:b"]["category"] = "A"
+        result.record["average"]["missing"] = []
+    difference = average_difference(before, after)
+    assert difference.mean == 0
+    only_after = make_result("sft", {"A": [1, 0, 1], "B": [1]}, folder="more", step=1)
+    only_after.tasks["mini/v1:b"]["category"] = "A"
+    assert average_difference(before, only_after) is None
+
+
 def test_a_run_is_held_against_its_own_reference(make_result):
     place = {"run": {"kind": "control", "step": None, "workdir": "here"}}
     elsewhere = make_result("control", {"A": _ALL}, folder="elsewhere")

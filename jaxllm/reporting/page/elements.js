@@ -58,48 +58,33 @@ const section = (title, ...children) =>
 const scrolling = (label, node) =>
   make("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: label }, node);
 
-/* A table that sorts by a click on a column's name, or Enter on it.
+/* A table that sorts by its columns.
 
    columns: [{ label, title, descends }]; `descends` puts the largest first at the first click.
    rows: [{ cells, className, last }]; a cell is { content, key, className, style }, `key` what it
    sorts by (null always at the end), `content` text or nodes; rows marked `last` stay below the
-   others. The first cell of a row is its heading. */
+   others. The first cell of a row is its heading. `sorted` is [column, 1 or -1]. */
 const sortableTable = (label, columns, rows, { className = "", sorted = null } = {}) => {
-  const body = make("tbody");
-  const lines = rows.map(({ cells, className: kind = "", last = false }, place) => ({
-    keys: cells.map((cell) => cell.key ?? null), last, place,
-    node: make("tr", { className: kind }, cells.map((cell, index) => {
+  const lines = rows.map(({ cells, className: kind = "", last = false }) => {
+    const line = make("tr", { className: kind }, cells.map((cell, index) => {
       const content = [cell.content].flat();
       const node = index === 0 ? make("th", { scope: "row" }, content) : make("td", {}, content);
       if (cell.className) node.className = cell.className;
       Object.assign(node.style, cell.style ?? {});
+      node.dataset.value = cell.key ?? "";
       return node;
-    })),
-  }));
-  const compare = (index, direction) => (one, other) => {
-    if (one.last !== other.last) return one.last ? 1 : -1;
-    const [left, right] = [one.keys[index], other.keys[index]];
-    if (left === null || right === null) return (left === null) - (right === null);
-    const order = typeof left === "string" ? left.localeCompare(right, "ja") : left - right;
-    return order * direction || one.place - other.place;
-  };
-  const heads = columns.map(({ label: name, title = "", descends = false }, index) => {
-    const button = make("button", { type: "button", className: "sort", title }, name);
-    const head = make("th", { scope: "col" }, button);
-    button.addEventListener("click", () => {
-      const was = head.getAttribute("aria-sort");
-      sort(index, was ? (was === "ascending" ? -1 : 1) : descends ? -1 : 1);
-    });
+    }));
+    if (last) line.dataset.last = "";
+    return line;
+  });
+  const heads = columns.map(({ label: name, title = "", descends = false }) => {
+    const head = make("th", { scope: "col" },
+      make("button", { type: "button", className: "sort", title }, name));
+    if (descends) head.dataset.descends = "";
     return head;
   });
-  const sort = (index, direction) => {
-    heads.forEach((head) => head.removeAttribute("aria-sort"));
-    heads[index].setAttribute("aria-sort", direction > 0 ? "ascending" : "descending");
-    lines.sort(compare(index, direction));
-    body.replaceChildren(...lines.map((line) => line.node));
-  };
-  body.append(...lines.map((line) => line.node));
-  if (sorted) sort(...sorted);
-  return scrolling(label, make("table", { className }, make("caption", { className: "unseen" }, label),
-    make("thead", {}, make("tr", {}, heads)), body));
+  const table = make("table", { className }, make("caption", { className: "unseen" }, label),
+    make("thead", {}, make("tr", {}, heads)), make("tbody", {}, lines));
+  makeSortable(table, sorted);
+  return scrolling(label, table);
 };

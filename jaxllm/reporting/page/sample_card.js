@@ -6,13 +6,14 @@
 // An answer is null where the run was not asked; `ownPrompt` where it was asked in another way.
 const sampleOf = ({ beginning, questions }, runs, at, rightFrom) => {
   const [id, rest, gold] = questions[at];
+  const isJudged = rightFrom === null; // whole answers, of which nothing was extracted
   const answers = runs.map(([label, piece, score]) => {
     const given = piece?.answers[at] ?? null;
     if (given === null) return { label, right: null, text: null };
     const [output, prediction, finish, ownRest] = given;
     return {
-      label, score, output, finish, text: prediction ?? output,
-      right: score === null || rightFrom === null ? null : score >= rightFrom,
+      label, score, output, finish, text: isJudged ? output : prediction ?? output,
+      right: score === null || isJudged ? null : score >= rightFrom,
       ownPrompt: ownRest === undefined ? null : piece.beginning + ownRest,
     };
   });
@@ -75,7 +76,10 @@ const sampleCard = (() => {
       make("h3", {}, [task, id, metric].filter(Boolean).join(" · ")),
       make("div", { className: `pair of-${answers.length}` },
         make("div", { className: "asked" }, make("h4", {}, words.say("question")), asked),
-        make("div", {}, make("h4", {}, words.say("gold")), textOf(gold)),
+        // Questions that a judge reads the answers to may have no gold one.
+        gold || answers.some((one) => one.right !== null)
+          ? make("div", { className: "gold" }, make("h4", {}, words.say("gold")), textOf(gold))
+          : null,
         answers.map((one) => answer(gold, one))));
   };
 })();

@@ -57,7 +57,8 @@ def _page(view: str, items: Sequence[Any], left_out: Sequence[str]) -> str:
         "view.html",
         scripts=(
             *((PLOTLY, "plots.js") if view in _WITH_CHARTS else ()),
-            *("words.js", "elements.js", "difference.js", "sample_card.js", "answers.js"),
+            *("words.js", "sorting.js", "elements.js"),
+            *("difference.js", "sample_card.js", "answers.js"),
             *(f"{view}.js", "view.js"),
         ),
         styles=("view.css",),

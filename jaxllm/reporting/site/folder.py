@@ -19,21 +19,27 @@ _SCHEMA = "jaxllm.site/1"
 def whole_site(out: epath.Path) -> Iterator[epath.Path]:
     """A folder to write a site into, which becomes `out` when the block ends without an error.
 
-    A site that stands there is replaced. Raises UserError where anything else does.
+    A site that stands there is replaced. Raises UserError where anything else does, or where the
+    folder cannot be written.
     """
     check_place(out)
     unfinished = out.parent / f".{out.name}.unfinished"
     older = out.parent / f".{out.name}.older"
+    if older.exists() and not out.exists():
+        older.rename(out)  # killed between the two names
     for leftover in (unfinished, older):
         if leftover.exists():
             leftover.rmtree()
-    unfinished.mkdir(parents=True)
     try:
+        unfinished.mkdir(parents=True)
         yield unfinished
         marker = {"schema": _SCHEMA, "version": jaxllm.__version__}
         (unfinished / MARKER).write_text(json.dumps(marker) + "\n")
-    except BaseException:
-        unfinished.rmtree()
+    except BaseException as error:
+        if unfinished.exists():
+            unfinished.rmtree()
+        if isinstance(error, OSError):
+            raise UserError(f"--site={out} cannot be written: {error}") from error
         raise
     if out.exists():
         out.rename(older)

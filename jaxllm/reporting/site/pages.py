@@ -61,30 +61,14 @@ class Pages:
                 values = self._task(board, task)
                 yield self._links.task(board, task), self._page("task.html", "../../", **values)
             if self.browsable[board.title].num_answers:
-                path = f"{folder}/samples.html"
-                yield (
-                    path,
-                    self._page(
-                        "samples.html",
-                        "../../",
-                        title=board.title,
-                        is_judged=any(map(is_judged, board.runs)),
-                    ),
-                )
+                values = self._samples(board)
+                yield f"{folder}/samples.html", self._page("samples.html", "../../", **values)
 
     def _page(self, template: str, root: str, **values: Any) -> str:
-        return (
-            _templates()
-            .get_template(template)
-            .render(
-                root=root,
-                scripts=("texts.js", *(SCRIPTS if template == "samples.html" else _SCRIPTS)),
-                styles=STYLES,
-                missing=MISSING,
-                version=jaxllm.__version__,
-                **values,
-            )
-        )
+        scripts = ("texts.js", *(SCRIPTS if template == "samples.html" else _SCRIPTS))
+        constants = {"styles": STYLES, "missing": MISSING, "version": jaxllm.__version__}
+        page = _templates().get_template(template)
+        return page.render(root=root, scripts=scripts, **constants, **values)
 
     # ---- what stands on each
 
@@ -216,6 +200,13 @@ class Pages:
                 *(said for said in self._conditions[board.title] if said.startswith(f"{task}: ")),
             ),
             "samples": self._links.samples(board, task=task),
+        }
+
+    def _samples(self, board: Board) -> dict[str, Any]:
+        return {
+            "title": board.title,
+            "anchor": file_name(board.title),
+            "is_judged": any(map(is_judged, board.runs)),
         }
 
 

@@ -187,6 +187,7 @@ def test_from_a_leaderboard_by_keys_to_the_samples_behind_a_score(site, chromium
             return [text.strip()[:5] for text in board.locator("tbody th").all_text_contents()]
 
         assert models() == ["small", "base ", "major"]
+        assert board.locator("th[aria-sort]").text_content().strip() == "AVR"
         board.get_by_role("button", name="QA").press("Enter")
         assert board.locator("th[aria-sort]").get_attribute("aria-sort") == "descending"
         board.get_by_role("button", name="QA").press("Space")

@@ -147,7 +147,7 @@ def test_pages_have_ranks_intervals_counts_reasons_and_lead_to_their_samples(sit
         line.strip() for line in model.text.splitlines()
     }
     (task,) = folder.glob("boards/mini-v1-test-*/mini-v1-qa-*.html")
-    rows = re.findall(r'<tr class="(\w+)">', task.read_text(encoding="utf-8"))
+    rows = re.findall(r'<tr class="(\w+)"', task.read_text(encoding="utf-8"))
     assert rows == ["tuned", "base", "majority"]
 
 
@@ -233,6 +233,18 @@ def test_only_a_site_is_replaced(results, tmp_path):
         with pytest.raises(UserError, match="no site of jaxllm"):
             write_site(material, epath.Path(place))
     assert (mine / "index.html").is_file()
+    with pytest.raises(UserError, match="cannot be written"):
+        write_site(material, epath.Path("/proc/site"))
+
+
+def test_an_older_site_outlives_a_kill_between_the_two_names(site, results, tmp_path):
+    _, folder = site
+    folder.rename(tmp_path / ".site.older")
+    (tmp_path / ".site.unfinished").mkdir()
+    results[0].record["tasks"]["mini/v1:absent"] = results[0].tasks["mini/v1:nli"]
+    with pytest.raises(UserError, match="changed while"):
+        write_site(Material(results=tuple(results)), epath.Path(folder))
+    assert (folder / "jaxllm-site.json").is_file()
 
 
 def test_the_command_names_damaged_folders_and_reads_no_site_as_results(results, tmp_path, capsys):
