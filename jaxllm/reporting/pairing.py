@@ -78,4 +78,4 @@ def average_difference(before: Result, after: Result) -> Interval | None:
 
 def _is_scored(result: Result, task: str) -> bool:
     entry = result.tasks.get(task)
-    return entry is not None and "missing" not in entry["metrics"][entry["headline"]]
+    return entry is not None and "missing" not in entry["metrics"].get(entry["headline"], {})
