@@ -125,8 +125,11 @@ def _write_page(
 
 
 def _write(path: epath.Path, page: str) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    write_whole_file(path, page)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole_file(path, page)
+    except OSError as error:
+        raise UserError(f"--html={path} cannot be written: {error.strerror or error}") from error
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 
 import pytest
 
@@ -51,7 +52,10 @@ def _opened(chromium, path, **context):
 def results(make_result, tmp_path):
     named = {"changes": {"model": {"name": f"m {_HOSTILE}", "num_params": 1e9}}}
     scores = {"NLI": [1, 0, 1, 0, 0], "QA": [0.5, 0, 1, 1, 0.2], "RC": None, "MC": [0] * 5}
-    make_result("base", scores, folder="all/base", text=_HOSTILE, **named)
+    base = make_result("base", scores, folder="all/base", text=_HOSTILE, **named)
+    record = json.loads((base.folder / "result.json").read_text())
+    record["tasks"]["mini/v1:nli"]["labels"] = ["yes", "no", "unknown"]  # can be guessed
+    (base.folder / "result.json").write_text(json.dumps(record))
     scores = {"NLI": [1, 1, 1, 1, 0], "QA": [0.9, 0, 1, 0, 0.3], "RC": None, "MC": [1] * 5}
     make_result("tuned", scores, folder="all/tuned", text=_HOSTILE, **named)
     scores = {"NLI": [0] * 5, "QA": [0] * 5, "RC": None, "MC": [1] * 5}

@@ -140,6 +140,26 @@ def test_a_comparison_has_differences_and_the_answers_that_turned(make_result, t
     assert {"img", "iframe"} & set(page.elements) == set()
 
 
+def test_the_average_stands_with_and_without_what_was_tuned_on(make_result, tmp_path):
+    make_result("base", {"A": [0, 0], "B": [0, 0]}, folder="base")
+    lineage = [{"mixture": {"entry": {"source": "jaster/a"}}}]
+    tuned = make_result(
+        "tuned",
+        {"A": [1, 1], "B": [1, 0]},
+        folder="tuned",
+        changes={"model": {"name": "small", "lineage": lineage}},
+    )
+    record = json.loads((tuned.folder / "result.json").read_text())
+    record["tasks"]["mini/v1:a"]["corpus"] = "a"
+    (tuned.folder / "result.json").write_text(json.dumps(record))
+    effects, _ = tuning_effect(tmp_path / "base", tmp_path / "tuned")
+    (item,) = _Page(comparison_page(effects, max_samples=2)).items
+    of = {row["name"]: row for row in item["rows"]}
+    assert of["AVR"]["interval"]["mean"] == pytest.approx(0.75)
+    assert of["AVR, other tasks"]["interval"]["mean"] == pytest.approx(0.5)
+    assert (of["A"]["in_distribution"], of["B"]["in_distribution"]) == (1, 0)
+
+
 def test_progress_has_points_and_the_loss_of_its_run(make_result, tmp_path):
     (tmp_path / "run" / "metrics").mkdir(parents=True)
     rows = [{"step": step, "loss": 1.0 / step, "tokens_seen": 100 * step} for step in range(1, 21)]
@@ -223,6 +243,8 @@ def test_pages_are_written_by_the_command_with_what_is_damaged_named(make_result
     assert main(["report", "--compare", str(base.folder), str(tuned), f"--html={out}"]) == 0
     assert "answers that turned" in capsys.readouterr().out
     assert len(_Page(out.read_text(encoding="utf-8")).items[0]["flips"]) == 1
+    assert main(["report", str(tmp_path), "--view=sizes", f"--html={tmp_path}"]) == 2
+    assert "is a directory" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--view=sizes", "--json"]) == 2
     assert "--out=FILE.json" in capsys.readouterr().err
     assert main(["report", str(tmp_path), "--sql=select 1", f"--html={out}"]) == 2

@@ -103,7 +103,7 @@ const drawBoard = (item, entries, notes) => {
     const known = entries.map((entry) => entry.scores[index].num_samples).filter(Boolean);
     return [...new Set([Math.min(...known), Math.max(...known)])].filter(Number.isFinite);
   });
-  rows.push({
+  if (counts.some((ends) => ends.length)) rows.push({
     className: "counts", last: true,
     cells: [
       { content: words.say("samples") }, { content: "" },
@@ -137,6 +137,11 @@ const drawItem = (item, article) => {
       box.checked ? make("p", { className: "note" }, words.say("above_chance_means")) : "");
   };
   box.addEventListener("input", show);
-  article.append(make("label", { className: "switch" }, box, ` ${words.say("above_chance")}`), place);
+  const meansOf = (entries) => JSON.stringify(entries.map((entry) =>
+    [entry.label, entry.scores.map((score) => score.mean)]));
+  if (meansOf(item.entries) !== meansOf(item.entries_above_chance)) { // none could be guessed
+    article.append(make("label", { className: "switch" }, box, ` ${words.say("above_chance")}`));
+  }
+  article.append(place);
   show();
 };
