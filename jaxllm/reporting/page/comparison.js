@@ -39,14 +39,23 @@ const headline = (row) =>
 
 const forest = (rows) => () => {
   const names = rows.map((row, place) => place);
-  const bold = (row) => (row.kind === "average" ? "<b>" : row.kind === "task" ? "\u2003" : "");
+  // What is summed up stands out from what it is of.
+  const sizes = { average: 11, category: 9, task: 6 };
+  const marks = {
+    average: ["<b>", "</b>"], category: ["", ""],
+    task: [`<span style="color:${plots.style("--soft")}">`, "</span>"],
+  };
+  const label = (row) => `${marks[row.kind][0]}${plots.plain(nameOf(row))}${marks[row.kind][1]} `;
   const trace = (isInside, colour, symbol) => {
     const own = names.filter((place) => Boolean(rows[place].in_distribution) === isInside);
     const intervals = own.map((place) => rows[place].interval);
     return {
       x: intervals.map((one) => one.mean), y: own, mode: "markers", type: "scatter",
       name: words.say(isInside ? "in_distribution" : "other_tasks"),
-      marker: { color: colour, size: 9, symbol },
+      marker: {
+        color: colour, symbol, opacity: 1, line: { width: 0 },
+        size: own.map((place) => sizes[rows[place].kind]),
+      },
       error_x: {
         type: "data", symmetric: false, color: colour, thickness: 1.6, width: 0,
         array: intervals.map((one) => one.high - one.mean),
@@ -76,8 +85,7 @@ const forest = (rows) => () => {
       }),
       yaxis: plots.axis({
         range: [rows.length - 0.4, -0.6], tickvals: names, showgrid: false, automargin: true, ticks: "",
-        ticktext: rows.map((row) => `${bold(row)}${plots.plain(nameOf(row))}${row.kind === "average"
-          ? "</b>" : ""} `),
+        ticktext: rows.map(label),
         tickfont: { color: plots.style("--ink"), size: 12 },
       }),
     }),

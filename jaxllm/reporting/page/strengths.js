@@ -1,12 +1,13 @@
 // Strengths: the categories of each model as a radar, and heat maps of what stands out.
 "use strict";
 
-const MOST_LINES = 4; // shown at first; the legend shows and hides
+const MOST_LINES = 4; // the best are shown at first; the legend shows and hides
 
 const radar = (item) => () => {
   const names = Object.keys(item.profiles[0].against_own_mean);
   const close = (values) => [...values, values[0]];
-  const traces = item.profiles.map((profile, place) => {
+  const ordered = [...item.profiles].sort((one, other) => other.mean - one.mean);
+  const traces = ordered.map((profile, place) => {
     const colour = plots.runColour(place);
     const scores = names.map((name) => profile.mean + profile.against_own_mean[name].raw);
     return {
