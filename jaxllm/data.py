@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
-import json
 import os
 import sys
-import textwrap
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from jaxllm import corpora, tasks
-from jaxllm.errors import MissingData, UserError
-from jaxllm.observe.steps import one_by_one
+from jaxllm import corpora, data_prepare, data_verify, tasks
+from jaxllm.errors import UserError
 from jaxllm.paths import resolve_data_dir
 from jaxllm.verb import run_verb
 
@@ -30,10 +25,6 @@ examples:
   jaxllm data requests random --vocab_size=16384 --out=random.jsonl
   jaxllm data requests suite --suite=mini/v1 --tokenizer=DIR --out=mini.jsonl
 """
-_WIDTH = 80
-_UNIT = "data sets"
-# Their files have another form than those of 1.1 to 1.4, and hold what is not known here.
-_NO_EXPORT = ("llm-jp-eval/v1.0", "llm-jp-eval/v2")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -183,184 +174,11 @@ def _state(name: str, data_dir: str, raw_dir: str | None) -> tuple[str, str, str
     return name, "", corpus.licence, state + (", non-commercial" if corpus.noncommercial else "")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Prepared:
-    """How it went: the corpora that stand, those that cannot be had, those whose raw file is bad.
-
-    The latter two map each name to the reason.
-    """
-
-    made: tuple[str, ...]
-    skipped: Mapping[str, str]
-    refused: Mapping[str, str]
-
-
-def _prepare(args: argparse.Namespace) -> int:
-    done = _prepare_all(_selected(args), args)
-    _print_prepared(done, args.data_dir)
-    return int(bool(done.refused or (done.skipped and not args.suite)))
-
-
-def _prepare_all(names: Sequence[str], args: argparse.Namespace) -> _Prepared:
-    made: list[str] = []
-    skipped: dict[str, str] = {}
-    refused: dict[str, str] = {}
-    for name, progress in one_by_one("preparing", names, unit=_UNIT):
-        if name not in corpora.names():
-            skipped[name] = "jaxllm has no reader for it"
-            continue
-        try:
-            corpora.prepare(
-                [name],
-                data_dir=args.data_dir,
-                raw_dir=args.raw_dir,
-                accept_noncommercial=args.accept_noncommercial,
-                progress=progress,
-            )
-        except MissingData as error:
-            skipped[name] = str(error)
-        except UserError as error:
-            refused[name] = str(error)
-        else:
-            made.append(name)
-    return _Prepared(made=tuple(made), skipped=skipped, refused=refused)
-
-
-def _print_prepared(done: _Prepared, data_dir: str) -> None:
-    partly = 0
-    for name in done.made:
-        about = corpora.info(name, data_dir)
-        partly += bool(about["missing"])
-        _print_splits(name, about)
-    for what, reasons in (("skipped", done.skipped), ("refused", done.refused)):
-        for name, why in reasons.items():
-            print(f"{name}: {what}")
-            print(_reason(why))
-    print(
-        f"\n{len(done.made)} here, {partly} of them without a split;"
-        f" {len(done.skipped)} skipped, {len(done.refused)} refused"
-    )
-
-
-def _print_splits(name: str, about: Mapping[str, Any]) -> None:
-    counts = ", ".join(f"{split} {count:,}" for split, count in about["splits"].items())
-    print(f"{name}: {counts} ({about['licence']})")
-    for why in dict.fromkeys(about["missing"].values()):
-        splits = [split for split, reason in about["missing"].items() if reason == why]
-        print(_reason(f"without {', '.join(splits)}: {why}"))
-
-
-def _reason(why: str) -> str:
-    indent = " " * 4
-    return textwrap.fill(
-        why,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
-
-
-def _verify(args: argparse.Namespace) -> int:
-    names = _selected(args) if args.names or args.suite else corpora.names()
-    verdicts = [
-        verdict
-        for name, progress in one_by_one("verifying", names, unit=_UNIT)
-        for verdict in corpora.verify(
-            name,
-            data_dir=args.data_dir,
-            raw_dir=args.raw_dir,
-            accept_noncommercial=args.accept_noncommercial,
-            progress=progress,
-        )
-    ]
-    if args.suite:
-        about = {task.corpus: task.unverified for task in tasks.get_suite(args.suite).tasks}
-        verdicts = [_of_suite(verdict, about[verdict.corpus]) for verdict in verdicts]
-    if args.json:
-        splits = [dataclasses.asdict(verdict) for verdict in verdicts]
-        wrong = sum(verdict.is_wrong for verdict in verdicts)
-        print(json.dumps({"splits": splits, "wrong": wrong}, ensure_ascii=False, indent=1))
-    else:
-        _print_verdicts(verdicts)
-    return int(any(verdict.is_wrong for verdict in verdicts))
-
-
-def _of_suite(verdict: corpora.Verdict, unverified: str) -> corpora.Verdict:
-    """The verdict under a suite, whose own file of a verified corpus may be another one."""
-    if not unverified or verdict.unverified or verdict.is_wrong:
-        return verdict
-    judgement = verdict.judgement if verdict.sha256 is None else "no published digest"
-    return dataclasses.replace(
-        verdict, judgement=judgement, expected=None, digest="", unverified=unverified
-    )
-
-
-def _print_verdicts(verdicts: Sequence[corpora.Verdict]) -> None:
-    wide = max(len("dataset"), *(len(verdict.corpus) for verdict in verdicts))
-    line = f"{{:<{wide}}} {{:<5}} {{:>6}} {{:<8}} {{:<8}} {{:<19}} {{}}"
-    print(line.format("dataset", "split", "rows", "sha256", "expected", "verdict", "digest"))
-    for verdict in verdicts:
-        print(
-            line.format(
-                verdict.corpus,
-                verdict.split,
-                "" if verdict.rows is None else f"{verdict.rows:,}",
-                (verdict.sha256 or "")[:8],
-                (verdict.expected or "")[:8],
-                _judgement(verdict),
-                verdict.digest,
-            ).rstrip()
-        )
-    reasons: dict[tuple[str, str], list[str]] = {}
-    for verdict in verdicts:
-        if verdict.why:
-            reasons.setdefault((verdict.corpus, verdict.why), []).append(verdict.split)
-    for (name, why), splits in reasons.items():
-        print(f"\n{name} {', '.join(splits)}:\n{_reason(why)}")
-    for name, why in {v.corpus: v.unverified for v in verdicts if v.unverified}.items():
-        print(f"\n{name} is unverified:\n{_reason(why)}")
-    counts = Counter(map(_judgement, verdicts))
-    print("\n" + ", ".join(f"{count} {judgement}" for judgement, count in counts.items()))
-
-
-def _judgement(verdict: corpora.Verdict) -> str:
-    unsure = verdict.judgement == "differs" and not verdict.is_wrong
-    return verdict.judgement + (", unverified" if unsure else "")
-
-
-def _export(args: argparse.Namespace) -> int:
-    if args.suite.startswith(_NO_EXPORT):
-        raise UserError(
-            f"{args.suite} has files of another form than llm-jp-eval 1.1 to 1.4:"
-            " export llm-jp-eval/v1.3.1 or llm-jp-eval/v1.4.1"
-        )
-    members = {task.name.partition(":")[2]: task for task in tasks.get_suite(args.suite).tasks}
-    done = _prepare_all(list(dict.fromkeys(task.corpus for task in members.values())), args)
-    written = {name: task for name, task in members.items() if task.corpus in done.made}
-    for name, _ in one_by_one("writing", list(written), unit=_UNIT):
-        task = written[name]
-        corpora.export(
-            task.corpus,
-            os.path.expanduser(args.out),
-            data_dir=args.data_dir,
-            file_name=name,
-            output_length=task.max_new_tokens,
-        )
-    _print_prepared(done, args.data_dir)
-    for name, task in written.items():
-        if task.unverified:
-            print(f"{name} is unverified:\n{_reason(task.unverified)}")
-    print(f"wrote {len(written)} of {len(members)} data sets of {args.suite} to {args.out}")
-    return int(bool(done.refused))
-
-
 def _show(args: argparse.Namespace) -> int:
     for name in args.names:
         about = corpora.info(name, args.data_dir)
-        _print_splits(name, about)
-        print(_reason(f"source: {about['source']}"))
+        data_prepare.print_splits(name, about)
+        print(data_prepare.indented(f"source: {about['source']}"))
         for part, digest in about["sha256"].items():
             print(f"  {part:<6} sha256 {digest}")
         split = args.split or ("test" if "test" in about["splits"] else next(iter(about["splits"])))
@@ -377,6 +195,18 @@ def _parts(row: Mapping[str, Any]) -> list[tuple[str, str]]:
         return [(turn["role"], turn["content"]) for turn in row["messages"]]
     parts = [(field, text) for field, text in row.items() if field not in ("index", "id")]
     return [(field, text) for field, text in parts if text]
+
+
+def _prepare(args: argparse.Namespace) -> int:
+    return data_prepare.write(args, _selected(args))
+
+
+def _export(args: argparse.Namespace) -> int:
+    return data_prepare.export(args)
+
+
+def _verify(args: argparse.Namespace) -> int:
+    return data_verify.write(args, _selected(args) if args.names or args.suite else corpora.names())
 
 
 def _overlap(args: argparse.Namespace) -> int:

@@ -38,6 +38,7 @@ _TIERS: tuple[tuple[str, ...], ...] = (
     ("contamination", "sweeping", "planning"),
     (
         *("defaults", "recipes", "bench_train", "data_overlap", "data_requests"),
+        *("data_prepare", "data_verify"),
         *("judge_audit", "judge_files", "judge_pairwise"),
     ),
     (*_VERBS, "integrations"),
@@ -54,6 +55,7 @@ _BESIDE = {
     "judging": {"reporting"},
     "annotation": {"reporting"},  # its statistics
     "bench_train": {"defaults"},
+    "data_verify": {"data_prepare"},
     "demo": set(_VERBS),
     "bench": set(_VERBS),
     "judge": {"evaluate"},  # the judge of a model's answers is an evaluator like any other
