@@ -16,6 +16,7 @@ import jax.numpy as jnp
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from jaxllm.decode.kernels import pool_slots
+from jaxllm.decode.layout import cache_layout, slots_layout
 from jaxllm.decode.packed import KeyValues, PackedRows, Prefix, prefill
 from jaxllm.decode.slots import Slots, decode, empty_cache, empty_slots
 from jaxllm.models.config import ModelConfig
@@ -107,16 +108,16 @@ def _lower_step(
         )
 
     slots = jax.eval_shape(empty)
-    prompts, generated = _placed(mesh, (slots.prompts, slots.generated), "batch", "kv_heads")
-    slots = _placed(mesh, slots._replace(prompts=[], generated=[]), "batch")
+    slots = jax.tree.map(_laid_out, slots, slots_layout(mesh, slots))
     pool = None
     if sizes.prefix_slots:
         pool_size = pool_slots(config, 2 * sizes.prefix_slots)
-        pool = _placed(mesh, _cache(config, (), pool_size), "kv_heads")
+        pool = _cache(config, (), pool_size)
+        pool = jax.tree.map(_laid_out, pool, cache_layout(mesh, pool))
     return decode.lower(
         {**params, "blocks": [_one_layer(mesh, params["blocks"])] * config.num_layers},
         config,
-        slots._replace(prompts=prompts, generated=generated),
+        slots,
         pool,
         _number(mesh),
         _number(mesh),
@@ -131,8 +132,8 @@ def _params(mesh: Mesh, weights: Params, axes: Params) -> Params:
 
 def _one_layer(mesh: Mesh, blocks: Params) -> Params:
     def unstacked(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
-        layout = NamedSharding(mesh, PartitionSpec(*leaf.sharding.spec[1:]))
-        return jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype, sharding=layout)
+        one = jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
+        return _laid_out(one, NamedSharding(mesh, PartitionSpec(*leaf.sharding.spec[1:])))
 
     return jax.tree.map(unstacked, blocks)
 
@@ -150,7 +151,10 @@ def _placed(mesh: Mesh, tree: Any, *axes: str | None) -> Any:
 
     def place(leaf: Any) -> jax.ShapeDtypeStruct:
         names = (*axes, *(None,) * leaf.ndim)[: leaf.ndim]
-        layout = sharding(mesh, names, leaf.shape)
-        return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)
+        return _laid_out(leaf, sharding(mesh, names, leaf.shape))
 
     return jax.tree.map(place, tree)
+
+
+def _laid_out(leaf: jax.ShapeDtypeStruct, layout: NamedSharding) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=layout)

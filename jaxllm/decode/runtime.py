@@ -12,8 +12,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import psutil
-from jax.sharding import Mesh, NamedSharding
+from jax.sharding import Mesh
 
+from jaxllm.decode.layout import cache_layout, slots_layout
 from jaxllm.decode.packed import KeyValues, PackedRows, run_prefix
 from jaxllm.decode.sampling import SamplingState
 from jaxllm.decode.schedule import PackedPlan, size_bucket
@@ -209,22 +210,7 @@ class Runtime:
         )
         if self.mesh is None:
             return make()
-        rows = sizes["rows"]
-
-        def layout(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-            by_row = leaf.ndim > 0 and leaf.shape[0] == rows
-            axes = ("batch" if by_row else None, *(None,) * (leaf.ndim - 1)) if leaf.ndim else ()
-            return self._layout(axes, leaf.shape)
-
-        def layout_of_cache(leaf: jax.ShapeDtypeStruct) -> NamedSharding:
-            return self._layout(("batch", "kv_heads", None, None), leaf.shape)
-
-        slots = jax.eval_shape(make)
-        layouts = jax.tree.map(layout, slots._replace(prompts=[], generated=[]))
-        layouts = layouts._replace(
-            prompts=jax.tree.map(layout_of_cache, slots.prompts),
-            generated=jax.tree.map(layout_of_cache, slots.generated),
-        )
+        layouts = slots_layout(self.mesh, jax.eval_shape(make))
         return jax.jit(make, out_shardings=layouts)()
 
     def empty_pool(self, size: int) -> KeyValues:
@@ -232,15 +218,10 @@ class Runtime:
         make = functools.partial(empty_cache, self.config, (), size, self.cache_dtype)
         if self.mesh is None:
             return make()
-        axes = ("kv_heads", None, None)
-        layouts = jax.tree.map(lambda leaf: self._layout(axes, leaf.shape), jax.eval_shape(make))
+        layouts = cache_layout(self.mesh, jax.eval_shape(make))
         return jax.jit(make, out_shardings=layouts)()
 
     def _placed(self, array: np.ndarray, axes: tuple[str | None, ...]) -> jax.Array:
         if self.mesh is None:
             return jnp.asarray(array)
-        return place(array, self._layout(axes, array.shape))
-
-    def _layout(self, axes: tuple[str | None, ...], shape: tuple[int, ...]) -> NamedSharding:
-        assert self.mesh is not None
-        return sharding(self.mesh, axes, shape)
+        return place(array, sharding(self.mesh, axes, array.shape))
