@@ -72,6 +72,12 @@ def test_scores_follow_sizes_that_records_or_cards_tell(make_result):
     assert "1.87B on 2.1T tokens, 2.4e+22 FLOPs" in sizes_grids(sizes, 3)[0].rows[0][0]
 
 
+def test_a_card_of_scores_alone_leaves_the_size_that_is_known(make_result):
+    board = _models(make_result, {"llm-jp-3-1.8b": {"A": [1, 0]}})
+    (model,) = model_sizes(board, [Card(name="llm-jp-3-1.8b", tokens=1e12)]).models
+    assert (model.parameters, model.tokens) == (1867614208, 1e12)
+
+
 def test_deviations_are_drawn_to_zero_by_how_uncertain_they_are(make_result):
     few, many = [1, 0, 1, 1], [1, 0, 1, 1] * 100
     board = _models(

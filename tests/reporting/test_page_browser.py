@@ -8,6 +8,7 @@ import json
 import pytest
 
 from jaxllm.cli import main
+from jaxllm.reporting.views import VIEWS
 
 pytestmark = pytest.mark.slow
 
@@ -65,6 +66,12 @@ def results(make_result, tmp_path):
         make_result(
             "sft", {"NLI": right, "QA": right, "MC": right}, folder=f"run/{step:03d}", step=step
         )
+    for benchmark, metric in (("safety_ja", "violation_rate"), ("borderline", "refusal_rate")):
+        overall = {metric: {"mean": 0.2, "interval": [0.1, 0.4], "maximum": 1.0}}
+        changes = {**named["changes"], "judge": {"model": "gpt"}, "overall": overall}
+        make_result(
+            None, {"X": [1, 0]}, folder=f"judged/{benchmark}", suite=benchmark, changes=changes
+        )
     broken = make_result("tuned", scores, folder="all/broken")
     (broken.folder / "result.json").write_text("{")
     return tmp_path
@@ -72,12 +79,12 @@ def results(make_result, tmp_path):
 
 def _write(results, view):
     out = results / "page.html"
-    places = [str(results / "run")] if view == "progress" else [str(results / "all")]
-    assert main(["report", *places, f"--view={view}", f"--html={out}"]) == 0
+    place = results / {"progress": "run", "tradeoff": "judged"}.get(view, "all")
+    assert main(["report", str(place), f"--view={view}", f"--html={out}"]) == 0
     return out
 
 
-@pytest.mark.parametrize("view", ["leaderboard", "progress", "reliability", "sizes", "strengths"])
+@pytest.mark.parametrize("view", sorted(VIEWS))
 @pytest.mark.parametrize("width, scheme, locale", [(1200, "light", "en-US"), (400, "dark", "ja")])
 def test_every_page_is_drawn_within_its_width(results, chromium, view, width, scheme, locale):
     path = _write(results, view)
@@ -88,7 +95,7 @@ def test_every_page_is_drawn_within_its_width(results, chromium, view, width, sc
         for plot in page.locator(".plot").all():
             assert plot.locator("svg.main-svg").count() > 0
             assert plot.get_attribute("aria-label")
-        if view != "progress":
+        if view not in ("progress", "tradeoff"):
             assert "broken/result.json" in page.locator(".warning").first.text_content()
         # The other colours are drawn without a new page.
         page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
