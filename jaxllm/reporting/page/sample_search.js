@@ -16,7 +16,10 @@ const sampleSearch = (() => {
   const isAskedFor = (wanted, { category }, task) =>
     wanted === "" || wanted === `t${task}` || wanted === `c${category}`;
 
-  // [task, place] of the samples of the tasks and outcome that `wanted` names.
+  const wasAsked = (score) => score !== false && score !== undefined;
+
+  // [task, place] of the samples of the tasks and outcome that `wanted` names, as far as one of the
+  // two runs was asked.
   const byOutcome = (index, wanted, left, right) => {
     const test = OUTCOMES.find(([name]) => name === wanted.outcome)[2];
     const isRight = (score) => (typeof score === "number" ? score >= index.rightFrom : null);
@@ -24,9 +27,8 @@ const sampleSearch = (() => {
     index.tasks.forEach((one, task) => {
       if (!isAskedFor(wanted.task, one, task)) return;
       for (let place = 0; place < one.samples; place += 1) {
-        if (test(isRight(left[task][place]), isRight(right[task][place]))) {
-          found.push([task, place]);
-        }
+        const scores = [left[task][place], right[task][place]];
+        if (scores.some(wasAsked) && test(...scores.map(isRight))) found.push([task, place]);
       }
     });
     return found;

@@ -234,6 +234,17 @@ def test_two_models_stand_side_by_side_with_what_separates_them_from_gold(site, 
         expect(page.locator(".cards > li")).to_have_count(5)
 
 
+def test_of_a_model_those_samples_are_shown_that_it_was_asked(make_result, tmp_path, chromium):
+    few = make_result("base", {"NLI": [1, 0]})
+    many = make_result("sft", {"NLI": [1, 0, 1], "QA": [1]}, step=10)
+    write_site(Material(results=(few, many)), epath.Path(tmp_path / "site"))
+    (path,) = (tmp_path / "site").glob("boards/*/samples.html")
+    for address, count in (("#left=0&right=0", 2), ("#left=1&right=1", 4), ("", 4)):
+        with _opened(chromium, path, address) as page:
+            expect(page.locator(".count")).to_have_text(f"{count} of 4 samples")
+            expect(page.locator(".cards > li")).to_have_count(count)
+
+
 @pytest.mark.parametrize("width, scheme, locale", [(1280, "light", "en-US"), (400, "dark", "ja")])
 def test_every_page_fits_its_width_and_speaks_its_language(site, chromium, width, scheme, locale):
     size = {"width": width, "height": 800}
