@@ -72,7 +72,7 @@ def shrunk(recipe):
         config.model.architecture = {name: getattr(kind, name) for name in KIND.split()}
         if kind.num_kv_heads == kind.num_heads:
             config.model.architecture.num_kv_heads = SIZES["num_heads"]
-    config.model.update(zoo="", dtype="float32", remat="none")
+    config.model.update(zoo="", dtype="float32", remat="dots")
     if config.lora.rank:
         config.init_from = "runs/smoke_base"
         config.lora.update(rank=4, alpha=4 * config.lora.alpha / config.lora.rank)

@@ -1,27 +1,44 @@
-"""The C library's allocator, told to keep what it has.
+"""The C library's allocator, told to ask Linux for large pages.
 
-XLA:CPU allocates room for a program's intermediate results at every call. By default glibc hands so
-large a block back to the system as soon as it is free, and the system clears every page of it again
-at the next call: `exp` of 64 MB took 24 ms, of which 20 were that.
+XLA:CPU allocates room for a program's intermediate results at every call, and glibc hands so large
+a block back to the system as soon as it is free. The system clears it again at the next call, four
+kilobytes at a time, unless it may do so two megabytes at a time: a training step of 40M parameters
+over 4,096 positions took 6.2 s of two cores with large pages and 6.7 s without (bfloat16). Keeping
+what is freed is as fast, but glibc finds no aligned block in a hole of its size: such a process
+grew to 5.4 GB where this one needs 2.0.
 """
 
 from __future__ import annotations
 
-import ctypes
+import os
+import platform
+import sys
+from pathlib import Path
 
-# <malloc.h> of glibc.
-_M_TRIM_THRESHOLD, _M_MMAP_MAX, _M_ARENA_MAX = -1, -4, -8
-_KEPT_BYTES = 2**31 - 1
+_VARIABLE = "GLIBC_TUNABLES"
+_LARGE_PAGES = "glibc.malloc.hugetlb=1"  # from glibc 2.35 on; older ones do not know it
+_SETTING = Path("/sys/kernel/mm/transparent_hugepage/enabled")
 
 
-def keep_freed_memory() -> bool:
-    """Lets the process keep up to 2 GB of freed memory; says whether the C library can.
+def restart_with_large_pages() -> None:
+    """Starts this process's command again with large pages, where that makes a difference.
 
-    All threads then allocate from one heap, and large blocks too: only there they are used again.
-    Call it before the first computation.
+    glibc reads the setting when a program starts, and never later. The process keeps its id. Does
+    nothing where the setting is made already, where Linux gives large pages to all who are large
+    or to nobody, or without glibc. Call it first: whatever the process has done is lost.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is None:  # not glibc
+    tunables = os.environ.get(_VARIABLE, "")
+    is_set = "glibc.malloc.hugetlb" in tunables
+    if is_set or not sys.executable or not gives_large_pages_on_demand():
+        return
+    os.environ[_VARIABLE] = f"{tunables}:{_LARGE_PAGES}".lstrip(":")
+    os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])
+
+
+def gives_large_pages_on_demand() -> bool:
+    """Whether the system gives large pages to those who ask, and the C library can."""
+    try:
+        setting = _SETTING.read_text()
+    except OSError:
         return False
-    settings = ((_M_ARENA_MAX, 1), (_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _KEPT_BYTES))
-    return all(mallopt(name, value) == 1 for name, value in settings)
+    return "[madvise]" in setting and platform.libc_ver()[0] == "glibc"

@@ -17,7 +17,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from jaxllm.errors import UserError
-from jaxllm.host_memory import keep_freed_memory
+from jaxllm.host_memory import restart_with_large_pages
 
 _USER_ERROR = 2
 _INTERRUPTED = 130  # 128 + SIGINT, as a shell reports it
@@ -41,7 +41,8 @@ def run_verb(main: Callable[[Sequence[str] | None], int], argv: Sequence[str] | 
     A `UserError` becomes one line on stderr and status 2, Ctrl-C status 130, and a reader that went
     away (`jaxllm report | head`) ends it quietly. Other exceptions are ours and keep their trace.
     """
-    keep_freed_memory()
+    if argv is None:  # the command line's: this process is the verb's own
+        restart_with_large_pages()
     try:
         status = main(argv)
         sys.stdout.flush()

@@ -143,10 +143,10 @@ def test_interrupts_and_errors_of_our_own(capsys: pytest.CaptureFixture[str]) ->
     def broken(argv: Sequence[str] | None) -> int:
         raise ValueError("ours")
 
-    assert run_verb(interrupted) == 130
+    assert run_verb(interrupted, []) == 130
     assert capsys.readouterr().err == "interrupted\n"
     with pytest.raises(ValueError, match="ours"):
-        run_verb(broken)
+        run_verb(broken, [])
 
 
 def test_a_reader_that_leaves_ends_the_program_quietly() -> None:

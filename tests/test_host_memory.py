@@ -1,33 +1,41 @@
-"""The C library keeps what a process frees."""
+"""A verb's process gets its memory in large pages."""
 
 from __future__ import annotations
 
-import platform
+import os
 import subprocess
 import sys
 
 import pytest
 
-_COUNT_FAULTS = """
-import resource, sys
-import numpy as np
-from jaxllm.host_memory import keep_freed_memory
+from jaxllm.host_memory import gives_large_pages_on_demand
 
-if sys.argv[1] == "keep":
-    assert keep_freed_memory()
-faults = []
-for _ in range(4):
+_COUNT_FAULTS = """
+import os, resource, sys
+import numpy as np
+from jaxllm.verb import run_verb
+
+def main(argv):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
     np.ones(1 << 23)
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
-print(faults[-1])
+    print(os.getpid(), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before, *sys.argv[1:])
+    return 3
+
+sys.exit(run_verb(main))
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
-def test_a_large_block_is_used_again_without_page_faults():
-    def faults(how: str) -> int:
-        command = [sys.executable, "-c", _COUNT_FAULTS, how]
-        return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
-
-    assert faults("keep") < 100 < faults("leave")
+@pytest.mark.skipif(not gives_large_pages_on_demand(), reason="no large pages on demand")
+def test_a_verb_starts_again_with_large_pages_as_the_same_process():
+    environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _COUNT_FAULTS, "a b", "c"],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+    number, faults, *rest = process.communicate()[0].split()
+    assert process.returncode == 3
+    assert int(number) == process.pid
+    assert int(faults) < 2_000  # 64 MB are 16,384 small pages
+    assert rest == ["a", "b", "c"]

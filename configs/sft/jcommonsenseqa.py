@@ -10,7 +10,6 @@ from jaxllm.defaults import mixture_entry, train_config
 def get_config():
     config = train_config()
     config.init_from = "runs/smollm2"
-    config.model.remat = "dots"
     config.template = "llm_jp_v1.3"
     config.mixture.jcommonsenseqa = mixture_entry("jcommonsenseqa")
     config.input.update(max_length=768, rows=5, bos="never")

@@ -13,6 +13,10 @@ from collections.abc import Iterator
 
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
+
+# What a remat policy calls the output and the log-normalizers.
+RESULTS = "attention"
 
 _MIN_QUERY_BLOCK = 128
 _MAX_QUERY_BLOCKS = 8
@@ -57,6 +61,9 @@ def _forward(q_BTNH, k_BTKH, v_BTKH, segment_ids_BT):
         log_normalizers.append((highest_BKTG1 + jnp.log(total_BKTG1))[..., 0])
     out_BTNH = _by_position(jnp.concatenate(outs, axis=2)).astype(q_BTNH.dtype)
     log_normalizer_BKTG = jnp.concatenate(log_normalizers, axis=2)
+    out_BTNH, log_normalizer_BKTG = (
+        checkpoint_name(array, RESULTS) for array in (out_BTNH, log_normalizer_BKTG)
+    )
     return out_BTNH, (q_BTNH, k_BTKH, v_BTKH, segment_ids_BT, out_BTNH, log_normalizer_BKTG)
 
 

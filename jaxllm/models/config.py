@@ -95,7 +95,7 @@ class ModelConfig:
     dtype: str = "float32"
     param_dtype: str = "float32"
     attention: Literal["auto", "xla", "cudnn", "splash"] = "auto"
-    remat: Literal["none", "dots", "full"] = "none"
+    remat: Literal["none", "dots", "full"] = "dots"
     scan_unroll: int = 1
 
     def __post_init__(self) -> None:

@@ -24,6 +24,7 @@ import jax.numpy as jnp
 from flax import nnx
 
 from jaxllm.models.attention import causal_attention
+from jaxllm.models.block_attention import RESULTS
 from jaxllm.models.config import ModelConfig
 from jaxllm.models.layers import Attend, Block, Embedding, Linear, Norm, Pick
 from jaxllm.models.lora import low_rank_product, merged
@@ -33,7 +34,10 @@ from jaxllm.parallel.rules import constrain
 Params = dict[str, Any]
 
 _REMAT_POLICIES = {
-    "dots": jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+    "dots": jax.checkpoint_policies.save_from_both_policies(
+        jax.checkpoint_policies.dots_with_no_batch_dims_saveable,
+        jax.checkpoint_policies.save_only_these_names(RESULTS),
+    ),
     "full": None,
 }
 

@@ -24,6 +24,7 @@ from jax.experimental.pallas.ops.tpu.splash_attention import (
 from jax.sharding import PartitionSpec
 
 from jaxllm.models.attention import Part
+from jaxllm.models.block_attention import RESULTS
 from jaxllm.parallel.mesh import platform
 from jaxllm.parallel.rules import partition_spec
 
@@ -136,6 +137,7 @@ def _attend(q_NTH, k_KSH, v_KSH, query_ids_T, key_ids_S, *, window, has_logsumex
         splash_attention_mask.MultiHeadMask([mask] * heads),
         block_sizes=blocks,
         save_residuals=has_logsumexp,
+        residual_checkpoint_name=None if has_logsumexp else RESULTS,
         interpret=platform() != "tpu",
     )
     ids = splash_attention_kernel.SegmentIds(q=query_ids_T, kv=key_ids_S)

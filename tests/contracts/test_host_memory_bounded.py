@@ -33,9 +33,12 @@ _CONFIG = ModelConfig(
 
 _PROCESS = """
 import argparse, json, pathlib, sys
+from jaxllm.host_memory import restart_with_large_pages
+
+restart_with_large_pages()  # as a verb does
+
 import jax
 import numpy as np
-from jaxllm.host_memory import keep_freed_memory
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.parallel.startup import add_process_flags, joined
 from jaxllm.weights.checkpoint import Checkpoints, restore_params
@@ -43,7 +46,6 @@ from jaxllm.weights.digest import weights_digest
 from jaxllm.weights.load import load_model
 
 source, folder = sys.argv[1:3]
-keep_freed_memory()
 
 
 def megabytes(field):
