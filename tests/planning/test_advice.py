@@ -11,6 +11,7 @@ from jaxllm.planning.topology import parse_topology
 def test_changes_go_from_time_to_precision():
     config = train_config()
     config.input.update(rows=32, accumulation=2)
+    config.model.remat = "none"
     assert single_changes(config, {"data": 4, "fsdp": 2, "tensor": 1}, 1) == [
         ("model.remat=dots",),
         ("model.remat=full",),
