@@ -67,22 +67,30 @@ class Stats:
         return 1 - self.live_row_steps / self.row_steps if self.row_steps else 0.0
 
 
-@functools.partial(jax.jit, static_argnames=("dtype",))
 def _cast(params: Params, dtype: str) -> Params:
-    def cast(leaf: jax.Array) -> jax.Array:
-        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+    """The weights in `dtype`; the very same arrays, not copies, where they are that already."""
+    leaves = jax.tree.leaves(params)
+    if all(leaf.dtype == dtype or not _is_float(leaf) for leaf in leaves):
+        return params
+    return _as_dtype(params, dtype)
 
-    return jax.tree.map(cast, params)
+
+@functools.partial(jax.jit, static_argnames=("dtype",))
+def _as_dtype(params: Params, dtype: str) -> Params:
+    return jax.tree.map(lambda leaf: leaf.astype(dtype) if _is_float(leaf) else leaf, params)
+
+
+def _is_float(leaf: jax.Array) -> bool:
+    return jnp.issubdtype(leaf.dtype, jnp.floating)
 
 
 @functools.partial(jax.jit, static_argnames=("num_layers",))
-def _unstacked(params: Params, num_layers: int) -> Params:
-    """The same weights with `blocks` as a list of layers.
+def _unstacked(blocks: Params, num_layers: int) -> list[Params]:
+    """The same weights as a list of layers.
 
     A step over few tokens is as fast as its weights are read: no time to copy them out of a stack.
     """
-    layers = [jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]) for i in range(num_layers)]
-    return {**params, "blocks": layers}
+    return [jax.tree.map(lambda leaf, i=i: leaf[i], blocks) for i in range(num_layers)]
 
 
 def _share_of_memory() -> int:
@@ -120,7 +128,8 @@ class Runtime:
         self.config, self.vocab_size = config, vocab_size
         self.mesh = None if mesh is None or mesh.size == 1 else mesh
         self.params = _cast(params, config.dtype)
-        self.step_params = _unstacked(self.params, config.num_layers)
+        layers = _unstacked(self.params["blocks"], config.num_layers)
+        self.step_params = {**self.params, "blocks": layers}
         if cache_bytes is None:
             # Rows are split over the processes; all of them must come to the same number.
             cache_bytes = min(gather(_share_of_memory())) * jax.process_count()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import jax.numpy as jnp
 from jax.sharding import Mesh
 
@@ -19,10 +21,28 @@ _PREFIX, _PROMPT, _ANSWER = 1024, 512, 256
 _MOST_ROWS, _SHARE = 256, 0.6
 
 
-def decoding_weights(model: ModelConfig, mesh: Mesh) -> tuple[int, int]:
-    """Bytes of a device for the weights as the engine has them, and for its copy of the layers."""
-    params = placed_params(_merged(model), mesh)
-    return device_bytes(params), device_bytes(params["blocks"])
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class DecodingWeights:
+    """Bytes of a device for the weights that the engine reads.
+
+    Attributes:
+      read: by its programs.
+      made: of these, what is not there already: all in another dtype, or adapters merged.
+      layers: once more, one by one.
+    """
+
+    read: int
+    made: int
+    layers: int
+
+
+def decoding_weights(model: ModelConfig, mesh: Mesh) -> DecodingWeights:
+    """Those of a model whose weights lie on `mesh` in its `param_dtype`."""
+    plain = _merged(model)
+    params = placed_params(plain, mesh)
+    read = device_bytes(params)
+    made = 0 if plain == model else read
+    return DecodingWeights(read=read, made=made, layers=device_bytes(params["blocks"]))
 
 
 def compile_evaluation(
@@ -31,11 +51,11 @@ def compile_evaluation(
     """The engine's prefill and decode step, with as many rows as it would take.
 
     Args:
-        held: bytes of a device that stay where they are.
+        held: bytes of a device that stay where they are, the model's weights among them.
         answer: tokens of the longest one; 0 takes that of a four-shot question.
     """
     plain = _merged(model)
-    weights, layers = decoding_weights(model, mesh)
+    weights = decoding_weights(model, mesh)
     longest = plain.max_positions
     prefix, prompt, answer = (
         min(size, longest // part)
@@ -45,17 +65,17 @@ def compile_evaluation(
     per_key = 2 * plain.num_layers * plain.num_kv_heads * plain.head_dim // heads_split
     per_key *= jnp.dtype(plain.dtype).itemsize
     room = topology.chip.hbm_gib * 2**30 / topology.chip.devices
-    free = max(0.0, room - held - weights - layers) * _SHARE
+    free = max(0.0, room - held - weights.made - weights.layers) * _SHARE
     splits = mesh.shape["data"] * mesh.shape["fsdp"]
     rows = max(1, min(_MOST_ROWS // splits, int(free / (per_key * (prompt + answer)))))
     sizes = ProgramSizes(
         rows=rows * splits, prompt_slots=prompt, ring_slots=answer, prefix_slots=prefix
     )
     return Evaluation(
-        held=held,
+        beside=held + weights.made - weights.read,
         rows=sizes.rows,
         cache=per_key * (rows * (prompt + answer) + 2 * prefix),
-        second_copy=layers,
+        second_copy=weights.layers,
         programs={
             name: compile_program(lowered, mesh, topology.num_slices)
             for name, lowered in lower_programs(plain, mesh, sizes).items()

@@ -16,14 +16,15 @@ class Evaluation:
     """The programs of the engine; bytes are those of one device.
 
     Attributes:
-      held: what stays where it is meanwhile: a train state, or the weights as they were loaded.
+      beside: what stays where it is meanwhile and is not read: a train state, or weights as they
+        were loaded.
       rows: that are decoded together, over all devices.
       cache: keys and values of these rows and of what their prompts share.
       second_copy: the layers' weights once more, as the other of the two programs reads them.
       programs: compiled, by name.
     """
 
-    held: int
+    beside: int
     rows: int
     cache: int
     second_copy: int
@@ -32,7 +33,7 @@ class Evaluation:
     @property
     def peak(self) -> int:
         """What is there at the worst moment."""
-        return self.held + self.second_copy + max(one.peak for one in self.programs.values())
+        return self.beside + self.second_copy + max(one.peak for one in self.programs.values())
 
     def fits(self, topology: Topology) -> bool:
         """Whether a device has room for that."""

@@ -80,7 +80,8 @@ def make_decode_trial(config: ConfigDict, job: Job) -> DecodeTrial:
     mesh = make_mesh(MeshShape(**config.mesh), topology_devices(topology))
     model = evaluated_model(config, job.model)
     held = device_bytes(placed_params(model, mesh))
-    counted = held + sum(decoding_weights(model, mesh))
+    weights = decoding_weights(model, mesh)
+    counted = held + weights.made + weights.layers
     may_fit = counted * topology.chip.devices <= topology.chip.hbm_gib * 2**30
     longest = max(int(entry.get("max_new_tokens", 0)) for entry in config.evals.values())
     with jax.set_mesh(mesh):
