@@ -101,16 +101,19 @@ def _num_rows(workdir: Path) -> int:
     return sum(len(path.read_text().splitlines()) for path in (workdir / "metrics").glob("*"))
 
 
-_NUM_KILLS = 10
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
-def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed):
+@pytest.mark.parametrize(
+    ("seed", "num_kills", "steps"),
+    [
+        (8, 2, 60),
+        pytest.param(0, 10, 300, marks=pytest.mark.slow),
+        pytest.param(1, 10, 300, marks=pytest.mark.slow),
+    ],
+)
+def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed, num_kills, steps):
     config = tiny_train_config
     # Checkpoints all the time, so that many of the kills fall into one; and lines of the log that
     # tell of several steps, some of them from before a kill.
-    config.steps, config.log_every = 300, 2
+    config.steps, config.log_every = steps, 2
     config.checkpoint.update(every=3, keep_last=2)
     config.mesh.update(data=1)
     save_config(config, tmp_path / "config.json")
@@ -118,7 +121,7 @@ def test_resume_bit_exact_after_kill_9(tiny_train_config, tmp_path, seed):
     _run(tmp_path / "config.json", whole, status=0)
 
     moments = random.Random(seed)
-    for kill in range(_NUM_KILLS):
+    for kill in range(num_kills):
         before = _num_rows(killed)
         # Most kills come while it trains, some while it starts.
         rows = moments.randint(1, 15) if moments.random() < 0.8 else 0
