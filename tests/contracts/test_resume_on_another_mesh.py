@@ -73,6 +73,7 @@ def test_resume_on_another_mesh(start_processes, tmp_path) -> None:
 _STARTS = [(6, {"data": 8}), (6, {"data": 1, "fsdp": 4, "tensor": 2}), (4, {"data": 1})]
 
 
+@pytest.mark.slow
 def test_training_goes_on_on_another_mesh(
     tiny_train_config, tiny_run, tmp_path, monkeypatch
 ) -> None:
