@@ -73,9 +73,9 @@ with joined(parser.parse_args([])):
     for steps in (1, 10, 10, 10):
         busy = []
         if number == 1 and steps == 10:
-            # What shares its core with others computes slowly.
+            # What shares its core with many computes slowly, beside other tests too.
             endless = [sys.executable, "-c", "import time\\nwhile time.process_time() < 20: pass"]
-            busy = [subprocess.Popen(endless) for _ in range(4)]
+            busy = [subprocess.Popen(endless) for _ in range(16)]
             time.sleep(0.5)
         for _ in range(steps):
             watch.add(0.02 if number == 1 else 0.001)
