@@ -3,9 +3,9 @@
 XLA:CPU allocates room for a program's intermediate results at every call, and glibc hands so large
 a block back to the system as soon as it is free. The system clears it again at the next call, four
 kilobytes at a time, unless it may do so two megabytes at a time: a training step of 40M parameters
-over 4,096 positions took 6.2 s of two cores with large pages and 6.7 s without (bfloat16). Keeping
-what is freed is as fast, but glibc finds no aligned block in a hole of its size: such a process
-grew to 5.4 GB where this one needs 2.0.
+over 4,096 positions took 6.2 s of processor time with large pages and 6.7 s without (bfloat16).
+Keeping what is freed is as fast, but glibc finds no aligned block in a hole of its size: such a
+process grew to 5.4 GB where this one needs 2.0.
 """
 
 from __future__ import annotations
