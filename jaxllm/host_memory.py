@@ -25,11 +25,14 @@ def restart_with_large_pages() -> None:
 
     glibc reads the setting when a program starts, and never later. The process keeps its id. Does
     nothing where the setting is made already, where Linux gives large pages to all who are large
-    or to nobody, or without glibc. Call it first: whatever the process has done is lost.
+    or to nobody, without glibc, or where the program is no file that can be read again: what came
+    through a pipe, a notebook. Call it first: whatever the process has done is lost.
     """
     tunables = os.environ.get(_VARIABLE, "")
     is_set = "glibc.malloc.hugetlb" in tunables
-    if is_set or not sys.executable or not gives_large_pages_on_demand():
+    program = getattr(sys.modules["__main__"], "__file__", None) or ""
+    can_start_again = bool(sys.executable) and Path(program).is_file()
+    if is_set or not can_start_again or not gives_large_pages_on_demand():
         return
     os.environ[_VARIABLE] = f"{tunables}:{_LARGE_PAGES}".lstrip(":")
     os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])

@@ -26,10 +26,11 @@ sys.exit(run_verb(main))
 
 
 @pytest.mark.skipif(not gives_large_pages_on_demand(), reason="no large pages on demand")
-def test_a_verb_starts_again_with_large_pages_as_the_same_process():
+def test_a_verb_starts_again_with_large_pages_as_the_same_process(tmp_path):
+    (tmp_path / "verb.py").write_text(_COUNT_FAULTS)
     environment = {k: v for k, v in os.environ.items() if k != "GLIBC_TUNABLES"}
     process = subprocess.Popen(
-        [sys.executable, "-c", _COUNT_FAULTS, "a b", "c"],
+        [sys.executable, str(tmp_path / "verb.py"), "a b", "c"],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
@@ -39,3 +40,11 @@ def test_a_verb_starts_again_with_large_pages_as_the_same_process():
     assert int(number) == process.pid
     assert int(faults) < 2_000  # 64 MB are 16,384 small pages
     assert rest == ["a", "b", "c"]
+
+
+def test_a_program_from_a_pipe_runs_once_and_whole():
+    program = "from jaxllm.verb import run_verb\nrun_verb(lambda argv: print('ran') or 0)\n"
+    done = subprocess.run(
+        [sys.executable, "-"], input=program, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "ran\n"

@@ -33,10 +33,6 @@ _CONFIG = ModelConfig(
 
 _PROCESS = """
 import argparse, json, pathlib, sys
-from jaxllm.host_memory import restart_with_large_pages
-
-restart_with_large_pages()  # as a verb does
-
 import jax
 import numpy as np
 from jaxllm.parallel.mesh import MeshShape, make_mesh
