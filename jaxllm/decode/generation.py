@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from jaxllm.decode.packed import KeyValues, Prefix, num_slots, prefill
+from jaxllm.decode.packed import num_slots
 from jaxllm.decode.pool import PrefixPool
-from jaxllm.decode.prefixes import PrefixGroup
+from jaxllm.decode.prefills import Prefilled, Prefills
 from jaxllm.decode.requests import Request
 from jaxllm.decode.runtime import Runtime
 from jaxllm.decode.sampling import SamplingState, sampling_state
-from jaxllm.decode.schedule import Item, PackedPlan, make_schedule, size_bucket
+from jaxllm.decode.schedule import make_schedule, size_bucket
 from jaxllm.decode.slots import (
     Slots,
     Taken,
@@ -45,20 +45,6 @@ class Generated:
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
     ended: bool
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
-class _Ready:
-    """A request whose prompt has run and whose answer is not over: it waits for a row."""
-
-    item: Item
-    group: PrefixGroup
-    packed: KeyValues
-    row: int  # of it, and where in the row its tokens start
-    start: int
-    longest: int  # of those beside it, padded
-    token: int
-    logprob: float
 
 
 # Tells whether the text of these ids holds one of the request's stop strings.
@@ -87,7 +73,6 @@ class Generation:
         self._runtime, self._requests = runtime, requests
         self._prompts = [request.prompt_ids for request in requests]
         self._end_ids, self._is_stopped = end_ids, is_stopped
-        self._answered = frozenset(answered)
         self._num_end_ids = max(1, *map(len, end_ids))
         plans = make_schedule(
             self._prompts,
@@ -97,105 +82,71 @@ class Generation:
             max_items=runtime.max_items,
             together=runtime.max_rows,
         )
-        self._plans = collections.deque(
-            plan for plan in plans if not plan.indices <= self._answered
-        )
+        plans = [plan for plan in plans if not plan.indices <= frozenset(answered)]
         self._sampled = any(
             request.temperature > 0 or request.repetition_penalty != 1.0 for request in requests
         )
         self._penalized = any(request.repetition_penalty != 1.0 for request in requests)
-        self._ready: collections.deque[_Ready] = collections.deque()
-        self._rows: list[_Ready | None] = []
+        self._ready: collections.deque[Prefilled] = collections.deque()
+        self._rows: list[Prefilled | None] = []
         self._slots: Slots | None = None
-        lengths = [group.length for group in dict.fromkeys(plan.group for plan in self._plans)]
+        lengths = [group.length for group in dict.fromkeys(plan.group for plan in plans)]
         # Room for two, so that the next group can begin while rows of the last one go on.
         self._pool = PrefixPool(runtime, sorted(lengths)[-2:]) if any(lengths) else None
+        self._prefills = Prefills(
+            runtime, self._prompts, plans, self._pool, self._sampling, frozenset(answered)
+        )
 
     def __iter__(self) -> Iterator[list[Generated]]:
         """The requests that finished together, until all have."""
-        while self._plans or self._ready or self._num_live:
-            yield from self._prefill_ahead()
-            self._fill_rows()
-            done = self._decode()
-            if done:
-                yield done
+        try:
+            while self._is_waiting or self._num_live:
+                yield from self._prefill_ahead()
+                self._fill_rows()
+                done = self._decode()
+                if done:
+                    yield done
+        finally:
+            self._prefills.close()
+
+    @property
+    def _is_waiting(self) -> bool:
+        """Whether there are requests that have no row yet."""
+        return bool(self._ready or self._prefills.to_come)
 
     @property
     def _num_live(self) -> int:
         return sum(row is not None for row in self._rows)
 
-    # ---- Prefill -----------------------------------------------------------------------------
+    def _sampling(self, indices: Sequence[int | None]) -> SamplingState | None:
+        """The settings of these requests, where any request is sampled; None is padding."""
+        if not self._sampled:
+            return None
+        requests = [None if index is None else self._requests[index] for index in indices]
+        return sampling_state(
+            requests, penalized=self._penalized, vocab_size=self._runtime.config.vocab_size
+        )
+
+    # ---- Prompts -----------------------------------------------------------------------------
 
     def _prefill_ahead(self) -> Iterator[list[Generated]]:
         """Runs prompts until as many wait as rows are free; some need no row, and are done."""
         wanted = self._runtime.max_rows - self._num_live
-        while self._plans and len(self._ready) < wanted:
-            prefix = self._prefix(self._plans[0].group)
-            if prefix is None and self._plans[0].group.length:
-                break  # the pool is full: rows that use older prefixes must finish first
-            if done := self._prefill(self._plans.popleft(), prefix):
-                yield done
-
-    def _prefix(self, group: PrefixGroup) -> Prefix | None:
-        if not group.length or self._pool is None:
-            return None
-        if not self._pool.holds(group):
-            if not self._pool.has_room(size_bucket(group.length)):
-                return None
-            prompt = self._prompts[group.members[0]]
-            self._pool.add(group, self._runtime.run_prefix(prompt[: group.length]))
-        return self._pool.prefix(group)
-
-    def _prefill(self, plan: PackedPlan, prefix: Prefix | None) -> list[Generated]:
-        runtime = self._runtime
-        packed = runtime.pack(plan, self._prompts)
-        picks_per_row = packed.picks_RQ.shape[1]
-        sampling = None
-        if self._sampled:
-            asked: list[Request | None] = [None] * packed.picks_RQ.size
-            for row, items in enumerate(plan.rows):
-                for number, item in enumerate(items, start=row * picks_per_row):
-                    asked[number] = self._requests[item.index]
-            sampling = self._sampling(asked)
-        tokens, logprobs, layers = prefill(
-            runtime.params,
-            runtime.config,
-            packed,
-            prefix,
-            sampling,
-            reach=plan.reach,
-            cache_dtype=runtime.cache_dtype,
-            vocab_size=runtime.vocab_size,
-        )
-        tokens, logprobs = runtime.fetch((tokens, logprobs))
-        done: list[Generated] = []
-        for row, items in enumerate(plan.rows):
-            start = 0
-            for number, item in enumerate(items, start=row * picks_per_row):
-                entry = _Ready(
-                    item=item,
-                    group=plan.group,
-                    packed=layers,
-                    row=row,
-                    start=start,
-                    longest=plan.longest,
-                    token=int(tokens[number]),
-                    logprob=float(logprobs[number]),
-                )
-                start += item.own
-                if item.index in self._answered:
-                    continue
+        while True:
+            self._prefills.begin(wanted - len(self._ready))
+            if len(self._ready) >= wanted or (prefilled := self._prefills.next()) is None:
+                break
+            done: list[Generated] = []
+            for entry in prefilled:
                 if answer := self._answer_of_one(entry):
                     done.append(answer)
-                    continue
-                if self._pool is not None:
-                    self._pool.use(plan.group)
-                self._ready.append(entry)
-        if self._pool is not None and not any(p.group is plan.group for p in self._plans):
-            self._pool.last_prefill(plan.group)
-        return done
+                    self._release(entry)
+                else:
+                    self._ready.append(entry)
+            if done:
+                yield done
 
-    def _answer_of_one(self, entry: _Ready) -> Generated | None:
+    def _answer_of_one(self, entry: Prefilled) -> Generated | None:
         """The answer, where the first token is all of it."""
         index, token = entry.item.index, entry.token
         ended = token in self._end_ids[index]
@@ -203,10 +154,9 @@ class Generation:
             return None
         return Generated(index=index, token_ids=(token,), logprobs=(entry.logprob,), ended=ended)
 
-    def _sampling(self, requests: Sequence[Request | None]) -> SamplingState:
-        return sampling_state(
-            requests, penalized=self._penalized, vocab_size=self._runtime.config.vocab_size
-        )
+    def _release(self, entry: Prefilled) -> None:
+        if self._pool is not None:
+            self._pool.release(entry.group)
 
     def _stops(self, index: int, token_ids: Sequence[int]) -> bool:
         request = self._requests[index]
@@ -228,7 +178,7 @@ class Generation:
         have = num_slots(slots.prompts)
         if needed > have or needed <= have * _SHRINK_BELOW:
             slots = resize_prompts(slots, needed)
-        by_packed: dict[int, list[tuple[int, _Ready]]] = {}
+        by_packed: dict[int, list[tuple[int, Prefilled]]] = {}
         for number, entry in zip(free, chosen, strict=False):
             self._rows[number] = entry
             by_packed.setdefault(id(entry.packed), []).append((number, entry))
@@ -238,21 +188,21 @@ class Generation:
 
     def _make_slots(self) -> Slots:
         runtime = self._runtime
-        waiting = [item for plan in self._plans for item in plan.items]
+        waiting = [item for plan in self._prefills.to_come for item in plan.items]
         everything = [*waiting, *(entry.item for entry in self._ready)]
         ring_slots = size_bucket(max(item.cap for item in everything))
         longest = size_bucket(max(item.own for item in everything), _SLOT_PARTS)
         rows = runtime.num_rows(len(everything), longest + ring_slots)
         self._rows = [None] * rows
         return runtime.empty_slots(
-            self._sampling([None] * rows) if self._sampled else None,
+            self._sampling([None] * rows),
             rows=rows,
             prompt_slots=size_bucket(self._ready[0].longest, _SLOT_PARTS),
             ring_slots=ring_slots,
             num_end_ids=self._num_end_ids,
         )
 
-    def _take(self, slots: Slots, group: Sequence[tuple[int, _Ready]]) -> Slots:
+    def _take(self, slots: Slots, group: Sequence[tuple[int, Prefilled]]) -> Slots:
         """Copies requests of one packed prefill into their rows."""
         size = len(self._rows)
         entries = [entry for _, entry in group]
@@ -279,14 +229,11 @@ class Generation:
             token=array([entry.token for entry in entries], 0, np.int32),
             logprob=array([entry.logprob for entry in entries], 0, np.float32),
         )
-        sampling = None
-        if self._sampled:
-            requests = [self._requests[entry.item.index] for entry in entries]
-            sampling = self._sampling([*requests, *[None] * (size - len(group))])
-            if sampling.seen_BV is not None:
-                rows = jnp.arange(size)
-                seen = sampling.seen_BV.at[rows, taken.token].set(True)
-                sampling = sampling._replace(seen_BV=seen)
+        indices = [entry.item.index for entry in entries]
+        sampling = self._sampling([*indices, *[None] * (size - len(group))])
+        if sampling is not None and sampling.seen_BV is not None:
+            seen = sampling.seen_BV.at[jnp.arange(size), taken.token].set(True)
+            sampling = sampling._replace(seen_BV=seen)
         return take_rows(
             slots,
             entries[0].packed,
@@ -301,15 +248,14 @@ class Generation:
         if not live or self._slots is None:
             return []
         rows = len(self._rows)
-        waiting = bool(self._ready or self._plans)
         # With requests waiting, a few free rows are worth a refill; otherwise run to the end.
-        wanted_free = rows - live + max(1, rows // 16) if waiting else rows
+        wanted_free = rows - live + max(1, rows // 16) if self._is_waiting else rows
         entries = [entry for entry in self._rows if entry is not None]
         has_stops = any(self._requests[entry.item.index].stop for entry in entries)
         limit = STOP_STRING_STRIDE if has_stops else self._slots.tokens_BG.shape[1]
         runtime = self._runtime
         self._slots, steps = decode(
-            runtime.step_params,
+            runtime.params,
             runtime.config,
             self._slots,
             None if self._pool is None else self._pool.layers,
@@ -355,8 +301,7 @@ class Generation:
                 )
             )
             self._rows[number] = None
-            if self._pool is not None:
-                self._pool.release(entry.group)
+            self._release(entry)
         if stopped:
             freed = self._slots.done_B.at[jnp.asarray(stopped)].set(True)
             self._slots = self._slots._replace(done_B=freed)

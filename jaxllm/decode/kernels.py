@@ -21,12 +21,14 @@ keys, N query heads, K key/value heads, H head_dim.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
+from jaxllm.decode.schedule import size_bucket
 from jaxllm.models.attention import (
     Keys,
     attention_backend,
@@ -35,8 +37,11 @@ from jaxllm.models.attention import (
     merge_parts,
 )
 from jaxllm.models.config import ModelConfig
+from jaxllm.parallel.mesh import platform
 
 _QUERY_BLOCK = 128
+# The same where blocks are computed in a loop.
+_LOOPED_QUERIES = 64
 # Shared keys in these steps fill the blocks of the splash kernel, which would be copied otherwise.
 _SPLASH_SLOTS = 128
 # The ids of shared keys that belong to no prefix, and of rows that have none.
@@ -96,21 +101,81 @@ def in_blocks(
 ) -> jax.Array:
     """XLA's, [R, Q, N, H]: a block of queries at a time, over the keys that are near enough.
 
-    Queries stand at `places_RQ`. With `reach` those are all positions in order; otherwise they are
-    any, and each block goes over the whole row.
+    Queries stand at `places_RQ`, in order. With `reach` those are all positions; otherwise they are
+    any, and there may be padding behind them.
     """
-    length = v_RKTH.shape[2]
-    places_1T = jnp.arange(length)[None]
     common = [] if prefix is None else [prefix]
+
+    def attend(
+        q: jax.Array, starts: jax.Array, places: jax.Array, begin: jax.Array | int, size: int
+    ) -> jax.Array:
+        k = jax.lax.dynamic_slice_in_dim(k_RKHT, begin, size, axis=3)
+        v = jax.lax.dynamic_slice_in_dim(v_RKTH, begin, size, axis=2)
+        of_keys_11S = (begin + jnp.arange(size))[None, None]
+        mask = (of_keys_11S >= starts[:, :, None]) & (of_keys_11S <= places[:, :, None])
+        return attention_over(q, [*common, Keys(k, v, mask)])
+
+    length, num_queries = v_RKTH.shape[2], q_RQNH.shape[1]
+    queries = (q_RQNH, starts_RQ, places_RQ)
+    if platform() == "cpu" and num_queries > _LOOPED_QUERIES:
+        return _one_after_another(attend, queries, length, reach)
     parts = []
-    for start in range(0, q_RQNH.shape[1], _QUERY_BLOCK):
-        block = slice(start, start + _QUERY_BLOCK)
-        near = slice(0, length) if reach is None else slice(max(0, start - reach), block.stop)
-        is_own = places_1T[:, None, near] >= starts_RQ[:, block, None]
-        is_past = places_1T[:, None, near] <= places_RQ[:, block, None]
-        own = Keys(k_RKHT[..., near], v_RKTH[:, :, near], is_own & is_past)
-        parts.append(attention_over(q_RQNH[:, block], [*common, own]))
+    for start in range(0, num_queries, _QUERY_BLOCK):
+        end = min(start + _QUERY_BLOCK, num_queries)
+        first, last = (0, length) if reach is None else (max(0, start - reach), end)
+        q, starts, places = (array[:, start:end] for array in queries)
+        parts.append(attend(q, starts, places, first, last - first))
     return jnp.concatenate(parts, axis=1)
+
+
+def _one_after_another(
+    attend: Callable[..., jax.Array],
+    queries: tuple[jax.Array, jax.Array, jax.Array],
+    length: int,
+    reach: int | None,
+) -> jax.Array:
+    """`attend` for blocks of queries in a loop, each over keys from where its first item starts.
+
+    One block's scores fit into a core's cache, while XLA:CPU forms those of all blocks before it
+    goes on if there is no loop. On one core a layer of 8 heads over a row of 2,048 positions took
+    20 ms instead of 61 with items of 390, 14 instead of 36 with items of 130, and 30 instead of 73
+    with items of 45 that share 400 keys.
+    """
+    q_RQNH, _, _ = queries
+    num_queries = q_RQNH.shape[1]
+    num_blocks = -(-num_queries // _LOOPED_QUERIES)
+    padding = num_blocks * _LOOPED_QUERIES - num_queries
+    # Padding repeats the last query, which needs no other keys.
+    queries = jax.tree.map(
+        lambda array: jnp.pad(
+            array, ((0, 0), (0, padding), *((0, 0),) * (array.ndim - 2)), mode="edge"
+        ),
+        queries,
+    )
+    _, starts_RQ, places_RQ = queries
+    firsts_B = jnp.min(starts_RQ.reshape(-1, num_blocks, _LOOPED_QUERIES), axis=(0, 2))
+    ends_B = jnp.max(places_RQ.reshape(-1, num_blocks, _LOOPED_QUERIES), axis=(0, 2)) + 1
+    longest = length if reach is None else min(length, reach + _LOOPED_QUERIES)
+    blocks = range(_LOOPED_QUERIES, longest + _LOOPED_QUERIES, _LOOPED_QUERIES)
+    sizes = sorted({min(size_bucket(size), longest) for size in blocks})
+    which_B = jnp.searchsorted(jnp.array(sizes), ends_B - firsts_B)
+
+    def attend_block(number: jax.Array, outs: jax.Array) -> jax.Array:
+        start = number * _LOOPED_QUERIES
+        block = [
+            jax.lax.dynamic_slice_in_dim(array, start, _LOOPED_QUERIES, axis=1) for array in queries
+        ]
+
+        def over(size: int) -> jax.Array:
+            begin = jnp.clip(ends_B[number] - size, 0, length - size)
+            return attend(*block, begin, size)
+
+        branches = [functools.partial(over, size) for size in sizes]
+        out = jax.lax.switch(which_B[number], branches)
+        return jax.lax.dynamic_update_slice_in_dim(outs, out, start, axis=1)
+
+    outs = jax.lax.fori_loop(0, num_blocks, attend_block, jnp.zeros_like(queries[0]))
+    return outs[:, :num_queries]
 
 
 def side_by_side(

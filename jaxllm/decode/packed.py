@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,9 +31,13 @@ from jaxllm.models.decoder import (
     project_logits,
     rope_for,
 )
+from jaxllm.parallel.rules import constrain
 
 # Per layer: keys [..., K, H, S] and values [..., K, S, H], as `attention.Keys` has them.
 KeyValues = list[tuple[jax.Array, jax.Array]]
+
+# The rotary tables; None where positions are learned.
+Rope = tuple[jax.Array, jax.Array] | None
 
 # Positions whose logits are held at once where there may be many.
 _SCORE_BLOCK = 256
@@ -49,14 +53,12 @@ class PackedRows(NamedTuple):
 
 
 class Prefix(NamedTuple):
-    """Keys and values that every item sees, stacked by layer; the first `length` are real."""
+    """Keys and values that every item sees; the first `length` of their slots are real."""
 
-    keys: jax.Array  # [num_layers, K, H, P]
-    values: jax.Array  # [num_layers, K, P, H]
+    layers: KeyValues
     length: jax.Array
 
 
-@functools.partial(jax.jit, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
 def prefill(
     params: Params,
     config: ModelConfig,
@@ -77,13 +79,11 @@ def prefill(
     Returns:
         Tokens and log-probabilities [R * Q], and keys and values with a leading axis of rows.
     """
-    hidden_RQD, layers = _run(params, config, packed, prefix, reach, cache_dtype)
-    logits = masked_logits(params, config, hidden_RQD.reshape(-1, config.hidden_size), vocab_size)
-    tokens, logprobs = choose_tokens(logits, sampling, jnp.zeros(len(logits), jnp.int32))
+    x_RQD, layers = _run(params, config, packed, prefix, reach, cache_dtype)
+    tokens, logprobs = _next_tokens(_ends(params), config, x_RQD, sampling, vocab_size)
     return tokens, logprobs, layers
 
 
-@functools.partial(jax.jit, static_argnames=("config", "cache_dtype"))
 def run_prefix(
     params: Params, config: ModelConfig, tokens_P: jax.Array, *, cache_dtype: str
 ) -> KeyValues:
@@ -99,7 +99,6 @@ def run_prefix(
     return [(k[0], v[0]) for k, v in layers]
 
 
-@functools.partial(jax.jit, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
 def score(
     params: Params,
     config: ModelConfig,
@@ -112,19 +111,8 @@ def score(
     vocab_size: int,
 ) -> tuple[jax.Array, jax.Array]:
     """Log-probability of the target behind each pick, and whether it is the most likely, [R, Q]."""
-    hidden_RQD, _ = _run(params, config, packed, prefix, reach, cache_dtype)
-    block = math.gcd(targets_RQ.size, _SCORE_BLOCK)
-
-    def scored(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        hidden, targets = part
-        logits = masked_logits(params, config, hidden, vocab_size)
-        chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
-        best = jnp.argmax(logits, axis=-1) == targets
-        return chosen - jax.nn.logsumexp(logits, axis=-1), best
-
-    blocks = (hidden_RQD.reshape(-1, block, config.hidden_size), targets_RQ.reshape(-1, block))
-    logprobs, is_best = jax.lax.map(scored, blocks)
-    return logprobs.reshape(targets_RQ.shape), is_best.reshape(targets_RQ.shape)
+    x_RQD, _ = _run(params, config, packed, prefix, reach, cache_dtype)
+    return _target_scores(_ends(params), config, x_RQD, targets_RQ, vocab_size)
 
 
 def num_slots(layers: KeyValues) -> int:
@@ -148,56 +136,122 @@ def _run(
     reach: int,
     cache_dtype: str,
 ) -> tuple[jax.Array, KeyValues]:
-    """Hidden states [R, Q, D] of the picks after the final norm, and all keys and values."""
-    x_RTD = embed(params, config, packed.tokens_RT, packed.positions_RT)
-    rope = rope_for(config, packed.positions_RT)
-    pick = functools.partial(_take, places=packed.picks_RQ)
-    last = config.num_layers - 1
+    """Hidden states [R, Q, D] of the picks before the final norm, and all keys and values.
 
-    def attend(attention, q_RQNH, k_RTKH, v_RTKH, common):
+    All layers but the last are one program, called again and again: it compiles once, and no
+    weights are copied out of a stack.
+    """
+    x_RTD, rope = _embedded(_ends(params), config, packed)
+    layers: KeyValues = []
+    for number, block in enumerate(params["blocks"]):
+        common = None if prefix is None else (*prefix.layers[number], prefix.length)
+        x_RTD, keys_values = _layer(
+            block,
+            config,
+            x_RTD,
+            rope,
+            packed,
+            common,
+            reach=reach,
+            cache_dtype=cache_dtype,
+            is_last=number == config.num_layers - 1,
+        )
+        layers.append(keys_values)
+    return x_RTD, layers
+
+
+def _ends(params: Params) -> Params:
+    """What stands before and behind the layers."""
+    return {name: leaf for name, leaf in params.items() if name != "blocks"}
+
+
+@functools.partial(jax.jit, static_argnames=("config",))
+def _embedded(ends: Params, config: ModelConfig, packed: PackedRows) -> tuple[jax.Array, Rope]:
+    x_RTD = embed(ends, config, packed.tokens_RT, packed.positions_RT)
+    return _laid_out(x_RTD), rope_for(config, packed.positions_RT)
+
+
+@functools.partial(jax.jit, static_argnames=("config", "reach", "cache_dtype", "is_last"))
+def _layer(
+    block: Params,
+    config: ModelConfig,
+    x_RTD: jax.Array,
+    rope: Rope,
+    packed: PackedRows,
+    prefix: tuple[jax.Array, jax.Array, jax.Array] | None,
+    *,
+    reach: int,
+    cache_dtype: str,
+    is_last: bool,
+) -> tuple[jax.Array, tuple[jax.Array, jax.Array]]:
+    """Hidden states behind one layer, in the last one of the picks alone, and keys and values."""
+    pick = functools.partial(_take, places=packed.picks_RQ)
+    common = None
+    if prefix is not None:
+        k_KHP, v_KPH, length = prefix
+        is_real_11P = (jnp.arange(v_KPH.shape[1]) < length)[None, None]
+        common = Keys(k_KHP.astype(config.dtype), v_KPH.astype(config.dtype), is_real_11P)
+
+    def attend(q_RQNH, k_RTKH, v_RTKH, common):
         k_RKHT, v_RKTH = jnp.transpose(k_RTKH, (0, 2, 3, 1)), jnp.swapaxes(v_RTKH, 1, 2)
-        out_RQNH = attention(q_RQNH, k_RKHT, v_RKTH, prefix=common)
+        starts_RT = packed.starts_RT
+        if is_last:
+            out_RQNH = in_blocks(
+                q_RQNH, k_RKHT, v_RKTH, pick(starts_RT), packed.picks_RQ, prefix=common
+            )
+        else:
+            out_RQNH = packed_attention(
+                config, q_RQNH, k_RKHT, v_RKTH, starts_RT, prefix=common, reach=reach
+            )
         return out_RQNH, (k_RKHT.astype(cache_dtype), v_RKTH.astype(cache_dtype))
 
-    along = functools.partial(packed_attention, config, starts_RT=packed.starts_RT, reach=reach)
-    at_picks = functools.partial(
-        in_blocks, starts_RQ=pick(packed.starts_RT), places_RQ=packed.picks_RQ
+    x, keys_values = apply_block(
+        block, config, x_RTD, rope, attend, common, pick if is_last else None
     )
-
-    def layer(x_RTD: jax.Array, number: jax.Array) -> tuple[jax.Array, Any]:
-        block = jax.tree.map(lambda leaf: _layer_of(leaf, number), params["blocks"])
-        common = _prefix_keys(prefix, number, config.dtype)
-        return apply_block(block, config, x_RTD, rope, functools.partial(attend, along), common)
-
-    x_RTD, stacked = jax.lax.scan(layer, x_RTD, jnp.arange(last))
-    block = jax.tree.map(lambda leaf: leaf[last], params["blocks"])
-    common = _prefix_keys(prefix, last, config.dtype)
-    x_RQD, of_last = apply_block(
-        block, config, x_RTD, rope, functools.partial(attend, at_picks), common, pick
-    )
-    layers = [jax.tree.map(lambda leaf, n=n: leaf[n], stacked) for n in range(last)]
-    return final_norm(params, config, x_RQD), [*layers, of_last]
+    return _laid_out(x), keys_values
 
 
-def _layer_of(stack: jax.Array, number: jax.Array) -> jax.Array:
-    """One layer's weights, copied as integers where they are bfloat16.
+def _laid_out(x_RTD: jax.Array) -> jax.Array:
+    """As every layer takes and leaves them on a mesh, so that all layers are the same program.
 
-    XLA:CPU would make a float32 copy of the whole stack first, at every call.
+    The row of a prefix is on every device of the batch.
     """
-    if stack.dtype != jnp.bfloat16:
-        return stack[number]
-    bits = jax.lax.bitcast_convert_type(stack, jnp.uint16)
-    return jax.lax.bitcast_convert_type(bits[number], jnp.bfloat16)
+    return constrain(x_RTD, "batch" if len(x_RTD) > 1 else None, "length", "features")
+
+
+@functools.partial(jax.jit, static_argnames=("config", "vocab_size"))
+def _next_tokens(
+    ends: Params,
+    config: ModelConfig,
+    x_RQD: jax.Array,
+    sampling: SamplingState | None,
+    vocab_size: int,
+) -> tuple[jax.Array, jax.Array]:
+    hidden = final_norm(ends, config, x_RQD).reshape(-1, config.hidden_size)
+    logits = masked_logits(ends, config, hidden, vocab_size)
+    return choose_tokens(logits, sampling, jnp.zeros(len(logits), jnp.int32))
+
+
+@functools.partial(jax.jit, static_argnames=("config", "vocab_size"))
+def _target_scores(
+    ends: Params, config: ModelConfig, x_RQD: jax.Array, targets_RQ: jax.Array, vocab_size: int
+) -> tuple[jax.Array, jax.Array]:
+    hidden = final_norm(ends, config, x_RQD)
+    block = math.gcd(targets_RQ.size, _SCORE_BLOCK)
+
+    def scored(part: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
+        hidden, targets = part
+        logits = masked_logits(ends, config, hidden, vocab_size)
+        chosen = jnp.take_along_axis(logits, targets[:, None], axis=-1)[:, 0]
+        best = jnp.argmax(logits, axis=-1) == targets
+        return chosen - jax.nn.logsumexp(logits, axis=-1), best
+
+    blocks = (hidden.reshape(-1, block, config.hidden_size), targets_RQ.reshape(-1, block))
+    logprobs, is_best = jax.lax.map(scored, blocks)
+    return logprobs.reshape(targets_RQ.shape), is_best.reshape(targets_RQ.shape)
 
 
 def _take(array: jax.Array, places: jax.Array) -> jax.Array:
     """Positions of each row: [R, T, ...] at [R, Q] -> [R, Q, ...]."""
     index = places.reshape(*places.shape, *(1,) * (array.ndim - 2))
     return jnp.take_along_axis(array, index, axis=1)
-
-
-def _prefix_keys(prefix: Prefix | None, layer: jax.Array | int, dtype: str) -> Keys | None:
-    if prefix is None:
-        return None
-    k_KHP, v_KPH = prefix.keys[layer].astype(dtype), prefix.values[layer].astype(dtype)
-    return Keys(k_KHP, v_KPH, (jnp.arange(v_KPH.shape[1]) < prefix.length)[None, None])

@@ -78,10 +78,11 @@ def _lower_prefill(
     along, picks = integers(sizes.row_length), integers(sizes.num_items)
     prefix = None
     if sizes.prefix_slots:
-        layers = _cache(config, (config.num_layers,), sizes.prefix_slots)
-        keys, values = _placed(mesh, layers[0], "layers", "kv_heads")
-        prefix = Prefix(keys, values, _number(mesh))
-    return prefill.lower(
+        shared = _cache(config, (), sizes.prefix_slots)
+        shared = jax.tree.map(_laid_out, shared, cache_layout(mesh, shared))
+        prefix = Prefix(shared, _number(mesh))
+    whole = jax.jit(prefill, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
+    return whole.lower(
         params,
         config,
         PackedRows(along, along, along, picks),
@@ -115,7 +116,7 @@ def _lower_step(
         pool = _cache(config, (), pool_size)
         pool = jax.tree.map(_laid_out, pool, cache_layout(mesh, pool))
     return decode.lower(
-        {**params, "blocks": [_one_layer(mesh, params["blocks"])] * config.num_layers},
+        params,
         config,
         slots,
         pool,
@@ -127,15 +128,14 @@ def _lower_step(
 
 
 def _params(mesh: Mesh, weights: Params, axes: Params) -> Params:
-    return jax.tree.map(lambda leaf, names: _placed(mesh, leaf, *names), weights, axes)
+    params = jax.tree.map(lambda leaf, names: _placed(mesh, leaf, *names), weights, axes)
 
-
-def _one_layer(mesh: Mesh, blocks: Params) -> Params:
-    def unstacked(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
+    def of_one_layer(leaf: jax.ShapeDtypeStruct) -> jax.ShapeDtypeStruct:
         one = jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype)
         return _laid_out(one, NamedSharding(mesh, PartitionSpec(*leaf.sharding.spec[1:])))
 
-    return jax.tree.map(unstacked, blocks)
+    layer = jax.tree.map(of_one_layer, params["blocks"])
+    return {**params, "blocks": [layer] * jax.tree.leaves(params["blocks"])[0].shape[0]}
 
 
 def _cache(config: ModelConfig, rows: tuple[int, ...], slots: int) -> KeyValues:

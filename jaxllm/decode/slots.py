@@ -168,19 +168,25 @@ def _from(array: jax.Array, row: jax.Array, start: jax.Array, size: int, axis: i
     return jax.lax.dynamic_slice_in_dim(twice, start - begin, size, axis)
 
 
-@functools.partial(jax.jit, static_argnames=("size",))
 def resize_prompts(slots: Slots, size: int) -> Slots:
-    """The same rows with `size` prompt slots; no live prompt may reach beyond them."""
-    more = size - num_slots(slots.prompts)
+    """The same rows with `size` prompt slots; no live prompt may reach beyond them.
 
-    def resized(layer: tuple[jax.Array, jax.Array]) -> tuple[jax.Array, jax.Array]:
-        k, v = layer
-        if more <= 0:
-            return k[..., :size], v[:, :, :size]
-        k = jnp.pad(k, ((0, 0), (0, 0), (0, 0), (0, more)))
-        return k, jnp.pad(v, ((0, 0), (0, 0), (0, more), (0, 0)))
+    `slots` are of no use afterwards: a layer's old keys and values are dropped before the next
+    layer's new ones are made, which would otherwise stand beside all old ones.
+    """
+    for number, layer in enumerate(slots.prompts):
+        slots.prompts[number] = jax.block_until_ready(_resized(layer, size))
+    return slots
 
-    return slots._replace(prompts=[resized(layer) for layer in slots.prompts])
+
+@functools.partial(jax.jit, static_argnames=("size",))
+def _resized(layer: tuple[jax.Array, jax.Array], size: int) -> tuple[jax.Array, jax.Array]:
+    k, v = layer
+    more = size - v.shape[-2]
+    if more <= 0:
+        return k[..., :size], v[:, :, :size]
+    k = jnp.pad(k, ((0, 0), (0, 0), (0, 0), (0, more)))
+    return k, jnp.pad(v, ((0, 0), (0, 0), (0, more), (0, 0)))
 
 
 @functools.partial(jax.jit, donate_argnames=("pool",))
@@ -198,9 +204,7 @@ def prefix_of(pool: KeyValues, start: jax.Array, length: jax.Array, size: int) -
     """The prefix of `length` tokens in the `size` slots of the pool from `start`."""
     part = jax.lax.dynamic_slice_in_dim
     return Prefix(
-        jnp.stack([part(k, start, size, axis=2) for k, _ in pool]),
-        jnp.stack([part(v, start, size, axis=1) for _, v in pool]),
-        length,
+        [(part(k, start, size, axis=2), part(v, start, size, axis=1)) for k, v in pool], length
     )
 
 

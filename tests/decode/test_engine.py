@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 
 import jax
 import numpy as np
 import pytest
 
 import jaxllm.decode.generation as generation_module
+import jaxllm.decode.prefills as prefills_module
 from jaxllm.decode import Engine, Request, ScoreRequest
 from jaxllm.errors import UserError
 
@@ -320,6 +322,53 @@ def test_known_answers_are_not_computed_again(
     assert answer_all(asked, known=dict(enumerate(answers)), on_answers=told_again.append)
     assert not told_again
     assert answer_all([]) == []
+
+
+def _many_requests(prompts):
+    """More than there are rows, in prefix groups, of which some have answers of one token."""
+    return [
+        _request(ids + ids[:extra], f"r{i}{extra}", ignore_eos=True, max_new_tokens=1 + 3 * i)
+        for i, ids in enumerate(prompts)
+        for extra in range(1, 7)
+    ]
+
+
+def test_prefills_beside_the_steps_give_what_they_give_in_turn(
+    tiny_config, tiny_params, tiny_tokenizer, prompts
+):
+    asked = _many_requests(prompts)
+    answers = {}
+    for threads in (0, 1, 2):
+        engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=4, row_length=32)
+        engine._runtime.prefill_threads = threads
+        answers[threads] = engine.generate(asked)
+        assert engine.stats.prompt_tokens >= sum(len(r.prompt_ids) for r in asked)
+    for threads in (1, 2):
+        for answer, in_turn in zip(answers[threads], answers[0], strict=True):
+            assert answer.token_ids == in_turn.token_ids
+            assert answer.logprob == pytest.approx(in_turn.logprob, abs=1e-4)
+
+
+def test_memory_that_runs_out_in_a_prefill_is_told_from_its_thread(
+    tiny_config, tiny_params, tiny_tokenizer, prompts, monkeypatch
+):
+    real, calls = prefills_module.prefill, []
+
+    def prefill(*arguments, **settings):
+        calls.append(threading.current_thread())
+        if len(calls) == 3:
+            raise jax.errors.JaxRuntimeError("RESOURCE_EXHAUSTED: out of memory")
+        return real(*arguments, **settings)
+
+    asked = _many_requests(prompts)
+    wanted = Engine(tiny_params, tiny_config, tiny_tokenizer).generate(asked)
+    monkeypatch.setattr(prefills_module, "prefill", prefill)
+    engine = Engine(tiny_params, tiny_config, tiny_tokenizer, max_rows=4, row_length=32)
+    with pytest.warns(UserWarning, match="out of memory; going on with 2 rows"):
+        answers = engine.generate(asked)
+    assert [a.token_ids for a in answers] == [a.token_ids for a in wanted]
+    assert threading.main_thread() not in calls
+    assert not any(thread.is_alive() for thread in calls)
 
 
 def test_out_of_memory_goes_on_with_half_the_rows(

@@ -50,6 +50,30 @@ def _packed(kv_heads, length, *, rows=2, prefix_slots=48, dtype="float32"):
     return (*own, starts), Keys(k, v, mask)
 
 
+@pytest.mark.parametrize("length, has_prefix", [(80, False), (300, True), (1000, True)])
+def test_blocks_in_a_loop_equal_all_scores_at_once(length, has_prefix):
+    rng = np.random.default_rng(length)
+    arrays, prefix = _packed(2, length, rows=2)
+    begins = np.sort(rng.choice(np.arange(1, length), 6, replace=False))
+    starts = np.concatenate([[0], begins])[np.searchsorted(begins, np.arange(length), "right")]
+    starts = jnp.asarray(np.stack([starts, np.asarray(arrays[-1])[1]]))
+    prefix = prefix if has_prefix else None
+    reach = int(np.max(np.arange(length) - np.asarray(starts))) + 1
+    q, k, v, _ = arrays
+    places = jnp.broadcast_to(jnp.arange(length), starts.shape)
+    whole = side_by_side(q, k, v, starts, prefix, "xla")
+    looped = jax.jit(in_blocks, static_argnames="reach")
+    along = looped(q, k, v, starts, places, prefix, reach=reach)
+    np.testing.assert_allclose(along, whole, atol=1e-5)
+    # Some queries, in order, and padding behind them.
+    picks = np.stack([np.sort(rng.choice(length, 70, replace=False)) for _ in range(2)])
+    picks[:, 66:] = 0
+    taken = [jnp.take_along_axis(x, picks.reshape(2, 70, *(1,) * (x.ndim - 2)), 1)
+             for x in (q, starts, whole)]  # fmt: skip
+    some = looped(taken[0], k, v, taken[1], jnp.asarray(picks), prefix)
+    np.testing.assert_allclose(some, taken[2], atol=1e-5)
+
+
 @pytest.mark.parametrize(
     "kv_heads, length, dtype, has_prefix",
     [(2, 80, "float32", True), (4, 256, "float32", False), (1, 256, "bfloat16", True)],

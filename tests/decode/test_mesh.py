@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import jax
 import numpy as np
 import pytest
 
-from jaxllm.decode import Engine, Request, ScoreRequest
-from jaxllm.models.decoder import abstract_params, logical_axes
+from jaxllm.decode import Engine, Request, ScoreRequest, packed
+from jaxllm.models.decoder import abstract_params, init_params, logical_axes
 from jaxllm.parallel.mesh import MeshShape, make_mesh
 from jaxllm.parallel.rules import shardings
 
@@ -55,6 +57,22 @@ def test_a_mesh_answers_like_one_device(tiny_config, tiny_params, tiny_tokenizer
         assert score.logprob == pytest.approx(expected.logprob, abs=1e-3)
         assert score.is_greedy
     assert together.stats.prefix_tokens == 2 * (90 + 70)
+
+
+def test_all_layers_on_a_mesh_are_one_program(tiny_config, requests):
+    config = tiny_config.replace(num_layers=5)
+    mesh = make_mesh(MeshShape(data=2, fsdp=2, tensor=2))
+    layout = shardings(mesh, logical_axes(config), abstract_params(config))
+    params = jax.jit(functools.partial(init_params, config), out_shardings=layout)(
+        jax.random.key(0)
+    )
+    unstacked = [jax.tree.map(lambda leaf, i=i: leaf[i], params["blocks"]) for i in range(5)]
+    params = {**params, "blocks": unstacked}
+    packed._layer.clear_cache()
+    with jax.set_mesh(mesh):
+        prefix = np.asarray(requests[0].prompt_ids[:64], np.int32)
+        packed.run_prefix(params, config, prefix, cache_dtype="float32")
+    assert packed._layer._cache_size() == 2  # the last one picks positions
 
 
 def test_a_sample_is_the_same_on_a_mesh(tiny_config, tiny_params, tiny_tokenizer):

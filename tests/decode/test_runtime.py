@@ -16,9 +16,8 @@ def test_only_layers_are_copied_where_weights_are_in_the_dtype_of_decoding(
     tiny_config, tiny_params
 ) -> None:
     plain = _runtime(tiny_params, tiny_config)
-    assert plain.params is tiny_params
-    assert plain.step_params["embed"]["tokens"] is tiny_params["embed"]["tokens"]
-    assert len(plain.step_params["blocks"]) == tiny_config.num_layers
+    assert plain.params["embed"]["tokens"] is tiny_params["embed"]["tokens"]
+    assert len(plain.params["blocks"]) == tiny_config.num_layers
     narrow = _runtime(tiny_params, tiny_config.replace(dtype="bfloat16"))
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(narrow.params)} == {"bfloat16"}
     assert {str(leaf.dtype) for leaf in jax.tree.leaves(tiny_params)} == {"float32"}
