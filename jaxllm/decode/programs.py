@@ -81,6 +81,7 @@ def _lower_prefill(
         shared = _cache(config, (), sizes.prefix_slots)
         shared = jax.tree.map(_laid_out, shared, cache_layout(mesh, shared))
         prefix = Prefix(shared, _number(mesh))
+    # The engine runs it a layer at a time; as one program all of it is counted at once.
     whole = jax.jit(prefill, static_argnames=("config", "reach", "cache_dtype", "vocab_size"))
     return whole.lower(
         params,
